@@ -1,0 +1,40 @@
+"""The fieldbus of a twin: Modbus, server and client sides, over TCP and in memory."""
+
+from twin.fieldbus.errors import ExceptionCode, FieldbusError, ModbusRefusal
+from twin.fieldbus.modbus.bank import RegisterBank
+from twin.fieldbus.modbus.client import ModbusClient
+from twin.fieldbus.modbus.codec import Value
+from twin.fieldbus.modbus.connection import ServerLimits, ServerStats
+from twin.fieldbus.modbus.memory_client import MemoryModbusClient
+from twin.fieldbus.modbus.registers import Block, RegisterMap
+from twin.fieldbus.modbus.responder import DeviceIdentity, Responder
+from twin.fieldbus.modbus.server import ModbusServer
+from twin.fieldbus.modbus.station import BankStation, Peer, Station, Write
+from twin.fieldbus.modbus.tcp_client import TcpModbusClient
+from twin.fieldbus.wire import Endpoint, MemoryWire, TcpWire, Wire
+
+__all__ = [
+    "BankStation",
+    "Block",
+    "DeviceIdentity",
+    "Endpoint",
+    "ExceptionCode",
+    "FieldbusError",
+    "MemoryModbusClient",
+    "MemoryWire",
+    "ModbusClient",
+    "ModbusRefusal",
+    "ModbusServer",
+    "Peer",
+    "RegisterBank",
+    "RegisterMap",
+    "Responder",
+    "ServerLimits",
+    "ServerStats",
+    "Station",
+    "TcpModbusClient",
+    "TcpWire",
+    "Value",
+    "Wire",
+    "Write",
+]

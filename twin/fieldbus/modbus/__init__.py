@@ -1,0 +1,1 @@
+"""Modbus, server and client, over TCP and in memory."""
