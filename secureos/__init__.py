@@ -1,0 +1,1 @@
+"""A small component operating system; it knows no plant, no simulator, no protocol and no screen."""

@@ -1,0 +1,199 @@
+"""Reading one IDL package: constants, types, and at most one interface."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, NoReturn
+
+from lark import Token, Tree
+
+from secureos.xdl.constants import evaluate
+from secureos.xdl.grammar import Parsed, span_of
+from secureos.xdl.model import Interface, Method
+from secureos.xdl.source import Diagnostic, PolicyError, Span, near
+from secureos.xdl.types import (
+    INTEGERS,
+    ArrayType,
+    BytesType,
+    FieldType,
+    HandleType,
+    IntegerType,
+    Parameter,
+    SequenceType,
+    StringType,
+    StructType,
+    UnionType,
+)
+
+MAX_LIMIT: Final = 1 << 24
+"""No field is longer: a whole message holds at most 16 MiB."""
+
+_DIRECTIONS: Final = ("in", "out", "error")
+
+
+@dataclass
+class Package:
+    """What one IDL file declares, imported names included (plain and with their package before them)."""
+
+    name: str
+    types: dict[str, FieldType] = field(default_factory=dict)
+    constants: dict[str, int] = field(default_factory=dict)
+    interface: Interface | None = None
+
+
+class PackageReader:
+    """Turns the parse tree of one IDL file into a `Package` and collects every mistake in it.
+
+    Names are declared before they are used, so no type can contain itself.
+    """
+
+    def __init__(self, parsed: Parsed, fetch: Callable[[str, Tree[Token]], Package]) -> None:
+        self.source = parsed.source
+        self.mistakes: list[Diagnostic] = []
+        self._tree = parsed.tree
+        self._fetch = fetch
+
+    def read(self) -> Package:
+        """The package; what is wrong in it is left out and in `mistakes`."""
+        name, *declarations = trees(self._tree)
+        package = Package(self.text(name), dict(INTEGERS))
+        package.types["Handle"] = HandleType()
+        for declaration in declarations:
+            try:
+                self._declare(package, declaration)
+            except PolicyError as failure:
+                self.mistakes.extend(failure.diagnostics)
+        return package
+
+    def text(self, part: Tree[Token]) -> str:
+        """A qualified name without the spaces that may stand in it."""
+        return ".".join(str(token) for token in part.scan_values(lambda value: isinstance(value, Token)))
+
+    def _declare(self, package: Package, part: Tree[Token]) -> None:
+        match part.data:
+            case "import":
+                self._import(package, part)
+            case "constant":
+                self._constant(package, part)
+            case "typedef":
+                of_type, name = trees(part)
+                self._name_type(package, name, self._type(package, of_type))
+            case "struct" | "union":
+                self._structure(package, part)
+            case _:
+                self._interface(package, part)
+
+    def _import(self, package: Package, part: Tree[Token]) -> None:
+        (name,) = trees(part)
+        other = self._fetch(self.text(name), name)
+        for key, of_type in other.types.items():
+            package.types.setdefault(key, of_type)
+            package.types[f"{other.name}.{key}"] = of_type
+        for key, value in other.constants.items():
+            package.constants.setdefault(key, value)
+            package.constants[f"{other.name}.{key}"] = value
+
+    def _constant(self, package: Package, part: Tree[Token]) -> None:
+        of_type, name, expression = trees(part)
+        kind = self._type(package, of_type)
+        if not isinstance(kind, IntegerType):
+            self._fail(of_type, f"a constant is an integer, not {kind}")
+        value = evaluate(self.source, expression, package.constants)
+        if not kind.low <= value <= kind.high:
+            self._fail(expression, f"{value} is outside {kind.low} to {kind.high} ({kind.name})")
+        self._unused(package.constants, name)
+        package.constants[self.text(name)] = value
+
+    def _name_type(self, package: Package, name: Tree[Token], kind: FieldType) -> None:
+        self._unused(package.types, name)
+        package.types[self.text(name)] = kind
+
+    def _unused(self, names: Mapping[str, object], name: Tree[Token]) -> None:
+        if self.text(name) in names:
+            self._fail(name, f"`{self.text(name)}` is declared already")
+
+    def _structure(self, package: Package, part: Tree[Token]) -> None:
+        name, *rows = trees(part)
+        fields: list[Parameter] = []
+        for row in rows:
+            of_type, field_name = trees(row)
+            self._distinct(field_name, (known.name for known in fields), "field")
+            fields.append(Parameter(self.text(field_name), self._type(package, of_type)))
+        if not fields:
+            self._fail(name, f"`{self.text(name)}` has no fields")
+        make = StructType if part.data == "struct" else UnionType
+        self._name_type(package, name, make(f"{package.name}.{self.text(name)}", tuple(fields)))
+
+    def _interface(self, package: Package, part: Tree[Token]) -> None:
+        if package.interface is not None:
+            self._fail(part, "a package has at most one interface")
+        methods: dict[str, Method] = {}
+        for row in trees(part):
+            if row.data != "method":  # the interface's own name, which only the oldest files have
+                continue
+            name, *parameters = trees(row)
+            self._distinct(name, methods, "method")
+            check_name(span_of(self.source, name))
+            methods[self.text(name)] = self._method(package, len(methods), name, parameters)
+        package.interface = Interface(package.name, methods)
+
+    def _method(self, package: Package, number: int, name: Tree[Token], parameters: Iterable[Tree[Token]]) -> Method:
+        by_direction: dict[str, list[Parameter]] = {direction: [] for direction in _DIRECTIONS}
+        reached = 0
+        for row in parameters:
+            direction, of_type, parameter = trees(row)
+            word = self.text(direction)
+            if _DIRECTIONS.index(word) < reached:
+                self._fail(direction, f"an `{word}` parameter stands behind an `{_DIRECTIONS[reached]}` parameter")
+            reached = _DIRECTIONS.index(word)
+            self._distinct(parameter, (known.name for known in by_direction[word]), "parameter")
+            by_direction[word].append(Parameter(self.text(parameter), self._type(package, of_type)))
+        groups = (tuple(by_direction[direction]) for direction in _DIRECTIONS)
+        return Method(package.name, self.text(name), number, *groups)
+
+    def _type(self, package: Package, part: Tree[Token]) -> FieldType:
+        inner = trees(part)
+        match part.data:
+            case "bytes_type":
+                return BytesType(self._limit(package, inner[0]))
+            case "string_type":
+                return StringType(self._limit(package, inner[0]))
+            case "sequence_type":
+                return SequenceType(self._type(package, inner[0]), self._limit(package, inner[1]))
+            case "array_type":
+                return ArrayType(self._type(package, inner[0]), self._limit(package, inner[1]))
+            case "handle_type":
+                return HandleType(self.text(inner[0]))
+        name = self.text(part)
+        if name not in package.types:
+            self._fail(part, f"unknown type `{name}`{near(name, package.types)}")
+        return package.types[name]
+
+    def _limit(self, package: Package, part: Tree[Token]) -> int:
+        value = evaluate(self.source, part, package.constants)
+        if not 1 <= value <= MAX_LIMIT:
+            self._fail(part, f"a length of {value} is outside 1 to {MAX_LIMIT}")
+        return value
+
+    def _distinct(self, name: Tree[Token], known: Iterable[str], what: str) -> None:
+        if self.text(name) in known:
+            self._fail(name, f"{what} `{self.text(name)}` is declared twice")
+
+    def _fail(self, part: Tree[Token], message: str) -> NoReturn:
+        raise PolicyError([Diagnostic(span_of(self.source, part), message)])
+
+
+def check_name(span: Span) -> None:
+    """Instances, endpoints and methods have no `_` in their names.
+
+    Raises:
+        PolicyError: This one has.
+    """
+    if "_" in span.text:
+        raise PolicyError([Diagnostic(span, f"the name `{span.text}` may not contain `_`")])
+
+
+def trees(part: Tree[Token]) -> list[Tree[Token]]:
+    """The children of a piece of the parse tree that are trees themselves."""
+    return [child for child in part.children if isinstance(child, Tree)]

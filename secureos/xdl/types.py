@@ -1,0 +1,111 @@
+"""The types of message fields, as IDL knows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class IntegerType:
+    """A whole number from `low` to `high`, both included."""
+
+    name: str
+    low: int
+    high: int
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class BytesType:
+    """At most `limit` bytes."""
+
+    limit: int
+
+    def __str__(self) -> str:
+        return f"bytes<{self.limit}>"
+
+
+@dataclass(frozen=True, slots=True)
+class StringType:
+    """A text of at most `limit` bytes in UTF-8, the closing zero byte not counted."""
+
+    limit: int
+
+    def __str__(self) -> str:
+        return f"string<{self.limit}>"
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceType:
+    """At most `limit` items of one type."""
+
+    item: FieldType
+    limit: int
+
+    def __str__(self) -> str:
+        return f"sequence<{self.item}, {self.limit}>"
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayType:
+    """Exactly `count` items of one type."""
+
+    item: FieldType
+    count: int
+
+    def __str__(self) -> str:
+        return f"array<{self.item}, {self.count}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A named field: a parameter of a method, or a field of a struct or union."""
+
+    name: str
+    type: FieldType
+
+
+@dataclass(frozen=True, slots=True)
+class StructType:
+    """All of the fields together."""
+
+    name: str
+    fields: tuple[Parameter, ...]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class UnionType:
+    """Exactly one of the fields."""
+
+    name: str
+    fields: tuple[Parameter, ...]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class HandleType:
+    """A capability; `interface` is the package that a typed handle leads to, or None."""
+
+    interface: str | None = None
+
+    def __str__(self) -> str:
+        return "Handle" if self.interface is None else f"handle<{self.interface}>"
+
+
+FieldType = IntegerType | BytesType | StringType | SequenceType | ArrayType | StructType | UnionType | HandleType
+
+INTEGERS: Final[dict[str, IntegerType]] = {
+    **{f"UInt{bits}": IntegerType(f"UInt{bits}", 0, 2**bits - 1) for bits in (8, 16, 32, 64)},
+    **{f"SInt{bits}": IntegerType(f"SInt{bits}", -(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},
+    "UIntSize": IntegerType("UIntSize", 0, 2**64 - 1),
+    "UIntPtr": IntegerType("UIntPtr", 0, 2**64 - 1),
+}
+"""The integer types that need no declaration."""

@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from secureos.xdl import (
+    ArrayType,
+    BytesType,
+    Catalogue,
+    HandleType,
+    IntegerType,
+    Parameter,
+    PolicyError,
+    SequenceType,
+    StringType,
+    StructType,
+    UnionType,
+)
+from secureos.xdl.grammar import MAX_DEPTH, xdl_grammar
+from secureos.xdl.source import MAX_BYTES, read_source, source_from_bytes, source_from_text
+
+OUTPUTS = """package holdfast.Outputs
+const UInt32 Points = 1 << 6;
+interface {
+    Write(in sequence<string<32>, Points> tags, in sequence<SInt32,64> values, in UInt32 session, error UInt16 code);
+    Read(out sequence<UInt16,2048> words, out UInt64 atNs);
+}
+"""
+
+
+def write(folder: Path, **files: str) -> Catalogue:
+    for name, text in files.items():
+        path = folder / name.replace("__", ".").replace("_", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return Catalogue([folder])
+
+
+def messages(work) -> list[str]:
+    with pytest.raises(PolicyError) as caught:
+        work()
+    return [diagnostic.message for diagnostic in caught.value.diagnostics]
+
+
+def test_a_class_with_components_numbers_its_endpoints_in_text_order_depth_first(tmp_path):
+    catalogue = write(
+        tmp_path,
+        holdfast_Outputs__idl=OUTPUTS,
+        holdfast_CPump__cdl="component holdfast.CPump components { sub : CSub } endpoints { speed : holdfast.Outputs }",
+        CSub__cdl="component CSub interfaces { a : holdfast.Outputs }",
+        holdfast_FieldIo__edl="""entity holdfast.FieldIo
+            endpoints { outputs : holdfast.Outputs }
+            components { pump : holdfast.CPump }""",
+    )
+    found = catalogue.task_class("holdfast.FieldIo")
+    assert [(e.path, e.number, e.component) for e in found.endpoints.values()] == [
+        ("outputs", 0, None),
+        ("pump.sub.a", 1, "CSub"),
+        ("pump.speed", 2, "holdfast.CPump"),
+    ]
+    methods = found.endpoints["outputs"].interface.methods
+    assert [(m.name, m.number, m.qualified_name) for m in methods.values()] == [
+        ("Write", 0, "holdfast.Outputs.Write"),
+        ("Read", 1, "holdfast.Outputs.Read"),
+    ]
+    assert methods["Write"].inputs[0] == Parameter("tags", SequenceType(StringType(32), 64))
+    assert methods["Write"].errors == (Parameter("code", IntegerType("UInt16", 0, 65535)),)
+    assert found.security is None
+    assert catalogue.task_class("holdfast.FieldIo") is found
+
+
+def test_the_kernels_own_classes_are_always_there():
+    catalogue = Catalogue()
+    assert catalogue.task_class("kl.core.Core").endpoints == {}
+    assert catalogue.task_class("Einit").name == "Einit"
+    assert list(catalogue.interface("kl.core.Execute").methods) == ["main"]
+
+
+def test_every_type_and_operator(tmp_path):
+    catalogue = write(
+        tmp_path,
+        t_Base__idl="package t.Base const UInt8 N = 3; typedef string<8> Short; struct P { UInt8 x; SInt16 y; }",
+        t_All__idl="""package t.All import t.Base
+            const SInt32 A = -(7 / 2) + 7 % 4 * 2 ** 3 - (1 << 4 >> 2 & 6 | 1);
+            const UInt64 B = 0x10 + 0o10;
+            const SInt8 C = -7 / 2;
+            typedef Short Name;
+            union U { UInt8 a; t.Base.P b; }
+            interface Named { Do(in bytes<N> a, in array<P, t.Base.N> b, in U c, in Name d, in Handle e,
+                                 in handle<t.Base> f, out UIntSize g); }""",
+    )
+    package = catalogue.package("t.All")
+    assert package.constants["A"] == -3 + 24 - 5
+    assert package.constants["B"] == 24
+    assert package.constants["C"] == -3
+    point = StructType("t.Base.P", (Parameter("x", package.types["UInt8"]), Parameter("y", package.types["SInt16"])))
+    assert package.interface is not None
+    assert [parameter.type for parameter in package.interface.methods["Do"].inputs] == [
+        BytesType(3),
+        ArrayType(point, 3),
+        UnionType("t.All.U", (Parameter("a", package.types["UInt8"]), Parameter("b", point))),
+        StringType(8),
+        HandleType(),
+        HandleType("t.Base"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "wrong"),
+    [
+        ("const UInt8 N = 256;", "256 is outside 0 to 255 (UInt8)"),
+        ("const UInt8 N = 1 / 0;", "this cannot be computed: the divisor is zero"),
+        ("const UInt8 N = 1 << 65;", "this cannot be computed: 65 is outside 0 to 64"),
+        ("const UInt64 N = 2 ** 64;", "the value does not fit 64 bits"),
+        ("const UInt64 N = 99999999999999999999999;", "`99999999999999999999999` does not fit 64 bits"),
+        ("const UInt8 N = M;", "unknown constant `M`"),
+        ("const UInt8 Points = 1; const UInt8 N = Point;", "unknown constant `Point`; did you mean `Points`?"),
+        ("const string<4> N = 1;", "a constant is an integer, not string<4>"),
+        ("const UInt8 N = 1; const UInt8 N = 1;", "`N` is declared already"),
+        ("typedef Uint8 T;", "unknown type `Uint8`; did you mean `UInt8`?"),
+        ("typedef UInt8 UInt16;", "`UInt16` is declared already"),
+        ("struct S { UInt8 a; UInt8 a; }", "field `a` is declared twice"),
+        ("struct S { }", "`S` has no fields"),
+        ("typedef bytes<0> T;", "a length of 0 is outside 1 to 16777216"),
+        ("interface { A(); A(); }", "method `A` is declared twice"),
+        ("interface { A_b(); }", "the name `A_b` may not contain `_`"),
+        ("interface { A(in UInt8 a, in UInt8 a); }", "parameter `a` is declared twice"),
+        ("interface { A(out UInt8 a, in UInt8 b); }", "an `in` parameter stands behind an `out` parameter"),
+        ("interface { } interface { }", "a package has at most one interface"),
+        ("interface { A(in UInt8); }", "unexpected `)`; expected a name, `.`"),
+        ("const UInt8 N = ;", "unexpected `;`; expected a name, a number, `(`, `-`"),
+        ("/* open", "this comment is never closed; write `*/` where it ends"),
+        ("interface {", "unexpected the end of the file; expected a name, `}`"),
+        ("\x01", "unexpected U+0001; this character has no meaning here"),
+    ],
+)
+def test_mistakes_in_a_package_are_told(tmp_path, body, wrong):
+    catalogue = write(tmp_path, t_T__idl=f"package t.T\n{body}")
+    (message,) = messages(lambda: catalogue.package("t.T"))
+    assert message == wrong
+
+
+def test_all_mistakes_of_a_file_are_told_at_once(tmp_path):
+    catalogue = write(tmp_path, T__idl="package T const UInt8 A = 300; typedef Nope B; struct C { UInt8 a; UInt8 a; }")
+    assert len(messages(lambda: catalogue.package("T"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("body", "wrong"),
+    [
+        ("endpoints { a_b : holdfast.Outputs }", "the name `a_b` may not contain `_`"),
+        ("endpoints { a : holdfast.Outputs a : holdfast.Outputs }", "endpoint `a` is declared twice"),
+        (
+            "endpoints { a : holdfast.Output }",
+            "unknown package `holdfast.Output`: no folder holds `holdfast/Output.idl`; "
+            "did you mean `holdfast.Outputs`?",
+        ),
+        ("endpoints { a : Types }", "package `Types` declares no interface"),
+        ("components { a : Nope }", "unknown component `Nope`: no folder holds `Nope.cdl`"),
+        ("components { a : Loop }", "`Loop` contains itself: Loop → Loop"),
+        (
+            "security holdfast.Outputs",
+            "`holdfast.Outputs.Write` has `out` or `error` parameters; a security interface has none",
+        ),
+        ("security S1 security S2", "a class has at most one security interface, its components included"),
+        (
+            "security S1 endpoint",
+            "unexpected `endpoint`; expected the end of the file, `components`, `endpoints`, `interfaces`, `security`",
+        ),
+    ],
+)
+def test_mistakes_in_a_class_are_told(tmp_path, body, wrong):
+    catalogue = write(
+        tmp_path,
+        holdfast_Outputs__idl=OUTPUTS,
+        Types__idl="package Types",
+        S1__idl="package S1 interface { A(in UInt8 a); }",
+        S2__idl="package S2 interface { }",
+        Loop__cdl="component Loop components { again : Loop }",
+        T__edl=f"task class T\n{body}",
+    )
+    (message,) = messages(lambda: catalogue.task_class("T"))
+    assert message == wrong
+
+
+def test_a_security_interface_may_come_from_a_component(tmp_path):
+    catalogue = write(
+        tmp_path,
+        S1__idl="package S1 interface { A(in UInt8 a); }",
+        C__cdl="component C security S1",
+        T__edl="task class T security S1 components { a : C }",
+    )
+    security = catalogue.task_class("T").security
+    assert security is not None
+    assert security.package == "S1"
+
+
+def test_files_in_the_wrong_place_circles_and_strange_names_are_refused(tmp_path):
+    catalogue = write(
+        tmp_path,
+        A__idl="package A import B",
+        B__idl="package B import A",
+        x_Y__edl="task class x.Z",
+        **{f"N{i}__idl": f"package N{i} import N{i + 1}" for i in range(40)},
+    )
+    assert messages(lambda: catalogue.package("A")) == ["`A` contains itself: A → B → A"]
+    assert messages(lambda: catalogue.task_class("x.Y")) == [
+        "this file declares `x.Z`, but its place is that of `x.Y`",
+    ]
+    assert messages(lambda: catalogue.task_class("../x")) == ["`../x` is no name of a description"]
+    assert messages(lambda: catalogue.package("N0")) == ["descriptions refer to one another more than 32 levels deep"]
+
+
+def test_a_class_has_a_bounded_number_of_endpoints(tmp_path):
+    rows = " ".join(f"e{i} : S" for i in range(1025))
+    catalogue = write(tmp_path, S__idl="package S interface { }", T__edl=f"task class T endpoints {{ {rows} }}")
+    assert messages(lambda: catalogue.task_class("T")) == ["a class has at most 1024 endpoints"]
+
+
+def test_an_error_points_at_its_place(tmp_path):
+    source = source_from_text("package T\n\ttypedef Uint8 Byte;\n", name="T.idl")
+    (tmp_path / "T.idl").write_text(source.text)
+    with pytest.raises(PolicyError) as caught:
+        Catalogue([tmp_path]).package("T")
+    expected = """T.idl:2:10: unknown type `Uint8`; did you mean `UInt8`?
+    \ttypedef Uint8 Byte;
+    \t        ^~~~~"""
+    assert str(caught.value) == f"{tmp_path}/{expected}"
+
+
+def test_bytes_that_are_no_text_are_refused_with_their_place(tmp_path):
+    with pytest.raises(PolicyError, match=r"^p:2:2: byte 0xff is not UTF-8"):
+        source_from_bytes(b"a\r\nb\xff\r\n", name="n", path="p")
+    with pytest.raises(PolicyError, match="at most 1048576 are read"):
+        source_from_bytes(b" " * (MAX_BYTES + 1), name="n", path="p")
+    with pytest.raises(PolicyError, match="the file cannot be read: Is a directory"):
+        read_source(tmp_path)
+    source = source_from_bytes("\ufeffpackage T\r\nimport\rU".encode(), name="n", path="p")
+    assert source.text == "package T\nimport\nU"
+    assert source.span(9).text == ""
+    assert source.span(1, 9, end_line=2, end_column=4).text == "T\nimp"
+
+
+@pytest.mark.parametrize("start", ["edl", "cdl", "idl"])
+def test_arbitrary_text_never_crashes_the_parser(start):
+    @given(st.text(alphabet='abT{}()<>:;,.=*-+/ \n0123456789|&%"\u00e9\x00', max_size=60) | st.text(max_size=60))
+    def check(text):
+        with contextlib.suppress(PolicyError):
+            xdl_grammar().parse(source_from_text(text), start)
+
+    check()
+
+
+def test_nesting_is_bounded():
+    text = f"package T const UInt8 N = {'-' * (MAX_DEPTH + 5)}1;"
+    with pytest.raises(PolicyError, match="nested more than 100 levels"):
+        xdl_grammar().parse(source_from_text(text), "idl")
