@@ -251,9 +251,11 @@ def test_a_flood_does_not_starve_others(rig: Any) -> None:
                     writer.write(rig.adu(READ_MODE))
                     await reader.readexactly(11)
                     assert order[asked_at:].count(1) < 20, "it waits for a few turns, not for the flood"
+                assert server.connections == 2
             assert order.count(1) < 20_000, "the flood was still under way"
-            flood.transport.abort()
-            await drain
+            await until(lambda: order.count(1) == 20_000)
+            flood.write_eof()
+            assert len(await drain) == 20_000 * 11
 
     served(rig, act)
 
