@@ -2,7 +2,7 @@
 
 from twin.core.clock import NS_PER_S, Clock, ClockError, Phase, ns
 from twin.core.pacer import Pacer
-from twin.core.plant import EnvelopeLimit, Plant, PlantError, find_plant, plant_names
+from twin.core.plant import EnvelopeLimit, Plant, PlantError, PlantKind, find_plant, plant_names
 from twin.core.points import Point, PointsError, PointTable
 from twin.core.recorder import Recorder, Row
 from twin.core.streams import Streams
@@ -16,6 +16,7 @@ __all__ = [
     "Phase",
     "Plant",
     "PlantError",
+    "PlantKind",
     "Point",
     "PointTable",
     "PointsError",

@@ -17,8 +17,10 @@ from enum import IntEnum
 from typing import Any
 
 import simpy
+from simpy.events import EventPriority
 
 NS_PER_S = 1_000_000_000
+_ORDER_BITS = 48
 
 Work = Generator[simpy.Event, Any, None]
 Handler = Callable[[Any], Work | None]
@@ -47,7 +49,8 @@ class Entry:
     """One row of the agenda.
 
     Attributes:
-        order: Unique and rising; breaks ties within a phase of an instant (first come, first served).
+        order: Unique and rising; breaks ties within a phase of an instant. A row that repeats keeps it, so rows
+            never change places, whether a run goes through or is saved and taken up again.
         due_ns: When, in simulated nanoseconds.
         phase: Where in that instant.
         name: Whose handler is called.
@@ -145,7 +148,8 @@ class Clock:
                 else:
                     event.succeed(value)
         if self.now_ns < until_ns:
-            env.run(until=until_ns)
+            env.timeout(until_ns - self.now_ns)
+            env.step()
 
     def snapshot(self) -> dict[str, Any]:
         """The agenda and the time, between instants, as plain values."""
@@ -154,7 +158,8 @@ class Clock:
         rows = sorted(self._agenda.values(), key=lambda e: (e.due_ns, e.phase, e.order))
         return {
             "now_ns": self.now_ns,
-            "agenda": [[e.due_ns, e.phase, e.name, e.payload, e.period_ns] for e in rows],
+            "next_order": self._next_order,
+            "agenda": [[e.order, e.due_ns, int(e.phase), e.name, e.payload, e.period_ns] for e in rows],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -162,26 +167,33 @@ class Clock:
         self.env = simpy.Environment(initial_time=state["now_ns"])
         self._agenda.clear()
         self._io.clear()
-        for due_ns, phase, name, payload, period_ns in state["agenda"]:
-            self._enter(due_ns, name, payload, Phase(phase), period_ns)
+        self._next_order = state["next_order"]
+        for order, due_ns, phase, name, payload, period_ns in state["agenda"]:
+            self._add(Entry(order, due_ns, phase, name, payload, period_ns))
 
     def _enter(self, due_ns: int, name: str, payload: object, phase: Phase, period_ns: int) -> int:
         if due_ns < self.now_ns:
             raise ClockError(f"`{name}` is due at {due_ns} ns, but it is {self.now_ns} ns already")
-        if name not in self._handlers:
-            raise ClockError(f"no handler is registered for `{name}`")
         entry = Entry(self._next_order, due_ns, phase, name, payload, period_ns)
+        self._add(entry)
         self._next_order += 1
+        return entry.order
+
+    def _add(self, entry: Entry) -> None:
+        if entry.name not in self._handlers:
+            raise ClockError(f"no handler is registered for `{entry.name}`")
         self._agenda[entry.order] = entry
         self._schedule(entry)
-        return entry.order
 
     def _schedule(self, entry: Entry) -> None:
         event = simpy.Event(self.env)
         event._ok = True
         event._value = entry
         event.callbacks = [self._fire]
-        self.env.schedule(event, priority=int(entry.phase), delay=entry.due_ns - self.now_ns)  # type: ignore[arg-type]
+        # SimPy breaks ties by when an event was scheduled, which a restored run would not repeat; so the phase and
+        # the row's order are the priority. Both of SimPy's own priorities (0 and 1) are ahead of any phase.
+        priority = EventPriority((entry.phase << _ORDER_BITS) + entry.order)
+        self.env.schedule(event, priority=priority, delay=entry.due_ns - self.now_ns)
 
     def _fire(self, event: simpy.Event) -> None:
         fired: Entry = event._value
@@ -189,7 +201,6 @@ class Clock:
         if entry is not fired:  # cancelled, or entered again since
             return
         if entry.period_ns:
-            # The row keeps its order while it repeats, so that two rows of one period never change places.
             again = replace(entry, due_ns=entry.due_ns + entry.period_ns)
             self._agenda[entry.order] = again
             self._schedule(again)

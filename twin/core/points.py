@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -261,7 +262,7 @@ class _Reader:
         except ValueError:
             self._say(line, f"{column} `{text.strip()}` is not a number")
             return 0.0
-        if value != value or value in (float("inf"), float("-inf")):
+        if not math.isfinite(value):
             self._say(line, f"{column} `{text.strip()}` is not a finite number")
             return 0.0
         return value

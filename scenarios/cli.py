@@ -1,0 +1,81 @@
+"""The command line's root. Each package adds its commands through the entry-point group `holdfast.commands`."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import entry_points, version
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from scenarios.catalogue import ScenarioNotFound
+from scenarios.commands import compare_command, list_command, run_command, serve_command
+from scenarios.exits import ExitCode
+from scenarios.schema import ScenarioError
+from secureos.kernel import KernelError
+from secureos.policy import PolicyError
+from twin.core import PlantError, PointsError
+from twin.fieldbus import FieldbusError
+
+HELP = """A SCADA/ICS digital twin with a secure operating system inside.
+
+Attack a virtual plant and watch two things side by side: what happens when nothing is checked, and what happens
+when every message is.
+
+    holdfast demo                                         both twins live, in the browser
+    holdfast compare substation/mass-open                 the same as a report
+    holdfast serve substation --modbus-port 5020          a twin for any Modbus client
+
+Exit codes: 0 ok, 1 unexpected, 2 usage, 3 a file is invalid or not there, 4 an expectation was not met,
+6 the environment is not ready, 130 interrupted.
+"""
+
+# What a person can mend by a better file or a better name; each message says where and how.
+INVALID = (ScenarioError, ScenarioNotFound, PolicyError, PlantError, PointsError, KernelError)
+
+app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"holdfast {version('holdfast')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Hold the options that belong to no single command."""
+
+
+app.command("list")(list_command)
+app.command("run")(run_command)
+app.command("compare")(compare_command)
+app.command("serve")(serve_command)
+
+
+def main() -> None:
+    """Run the command line, turning what went wrong into one clear message and its exit code."""
+    errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    for entry in entry_points(group="holdfast.commands"):
+        try:
+            entry.load()(app)
+        except ImportError as failure:
+            # A screen needs the web stack, which is an extra; the other commands go on without it.
+            if len(sys.argv) > 1 and sys.argv[1] == entry.name:
+                errors.print(f"`{entry.name}` needs `{failure.name}`; install it with: pip install 'holdfast[ui]'")
+                sys.exit(ExitCode.ENVIRONMENT)
+    try:
+        app()
+    except INVALID as failure:
+        errors.print(str(failure))
+        sys.exit(ExitCode.INVALID)
+    except FieldbusError as failure:
+        errors.print(str(failure))
+        sys.exit(ExitCode.ENVIRONMENT)
+    except KeyboardInterrupt:
+        sys.exit(ExitCode.INTERRUPTED)

@@ -1,0 +1,237 @@
+"""Plays one scenario on one twin under one policy."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import simpy
+
+from scenarios.actions import KINDS
+from scenarios.actions.step import By
+from scenarios.schema import Scenario
+from twin.assembly import Twin
+from twin.controller import Controller
+from twin.core import NS_PER_S, Phase, Streams, find_plant, ns
+from twin.fieldbus import MemoryWire, TcpWire, Wire
+from twin.scada import CommandRefused, OperatorStation
+
+WireName = Literal["tcp", "memory"]
+SLICE_NS = ns(1.0)
+
+# A progress listener is told how far the run is: simulated seconds done, and in all.
+Progress = Callable[[float, float], None]
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How a scenario is played.
+
+    Attributes:
+        policy: `enforcing`, `permissive`, or the path of a policy file.
+        wire: Real TCP sockets, or the same PDUs in memory.
+        seed: For every random stream.
+        parameters: Values for the scenario's parameters.
+    """
+
+    policy: str = "enforcing"
+    wire: WireName = "tcp"
+    seed: int = 1
+    parameters: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Tally:
+    """How commands of one kind of sender were answered."""
+
+    sent: int = 0
+    granted: int = 0
+    denied: int = 0
+    altered: int = 0
+    deferred: int = 0
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One command and its answer.
+
+    Attributes:
+        at_s: When (s).
+        by: Who sent it.
+        tag, value: What was written.
+        label: What it was for.
+        granted: Whether it was carried out.
+        answer: `ok`, or the protocol's own error.
+        rule, reason: Of the verdict that refused it; empty if none did.
+    """
+
+    at_s: float
+    by: By
+    tag: str
+    value: float
+    label: str
+    granted: bool
+    answer: str
+    rule: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One act of the scenario, placed in time."""
+
+    at_ns: int
+    kind: str
+    by: By
+    label: str
+    safety: bool
+    what: dict[str, Any]
+
+
+def plan(scenario: Scenario, seed: int, parameters: Mapping[str, float]) -> list[Planned]:
+    """The scenario laid out in time: every act, in order; the same for the same seed and parameters."""
+    streams = Streams(seed)
+    ends: dict[str, float] = {}
+    planned: list[Planned] = []
+    for number, step in enumerate(scenario.steps):
+        start_s = step.at_s + (ends[step.after] if step.after else 0.0)
+        acts = step.acts(parameters, streams[f"scenario.{step.id or number}"])
+        planned += [
+            Planned(ns(start_s + act.after_s), step.kind, step.by, step.label, step.safety, act.what) for act in acts
+        ]
+        if step.id:
+            ends[step.id] = start_s + max(act.after_s for act in acts)
+    return sorted(planned, key=lambda act: act.at_ns)
+
+
+def policy_file(image: Path, name: str) -> Path:
+    """The policy file that a run's `policy` setting means."""
+    return {"enforcing": image / "security.psl", "permissive": image / "permissive.psl"}.get(name) or Path(name)
+
+
+def new_wire(name: WireName) -> Wire:
+    """A new wire by its name."""
+    return TcpWire() if name == "tcp" else MemoryWire()
+
+
+class Run:
+    """One scenario on one twin. Build it, `open` it, `advance` it to its end, `close` it.
+
+    Raises:
+        PlantError: The scenario's plant is not installed.
+        ImageError, PolicyError: The plant's image or the policy is wrong.
+        ScenarioError: A parameter is unknown or out of range.
+    """
+
+    def __init__(self, scenario: Scenario, settings: RunSettings) -> None:
+        self.scenario = scenario
+        self.settings = settings
+        self.parameters = scenario.chosen(settings.parameters)
+        self.plan = plan(scenario, settings.seed, self.parameters)
+        kind = find_plant(scenario.plant)
+        image, policy = Controller.load(kind.image, policy_file(kind.image, settings.policy))
+        self.twin = Twin(
+            kind, image, policy, wire=new_wire(settings.wire), seed=settings.seed, settings=scenario.settings
+        )
+        self.answered: list[Answered] = []
+        self.tallies: dict[str, Tally] = {"attacker": Tally(), "legitimate": Tally(), "safety": Tally()}
+        self.wall_s = 0.0
+        self._stations: dict[By, OperatorStation] = {}
+        self.twin.clock.on("scenario.act", self._act)
+
+    @property
+    def duration_s(self) -> float:
+        """How long the run lasts (s): the scenario's duration, or its last act and what follows it."""
+        last_s = self.plan[-1].at_ns / NS_PER_S if self.plan else 0.0
+        return max(self.scenario.duration_s, last_s + self.scenario.settle_s)
+
+    @property
+    def first_attack_s(self) -> float | None:
+        """When the attacker acts first (s), or None if never."""
+        return next((act.at_ns / NS_PER_S for act in self.plan if act.by == "attacker"), None)
+
+    async def open(self) -> None:
+        """Connect the twin and its actors, and enter everything into the agenda."""
+        await self._connect()
+        self.twin.start()
+        for act in self.plan:
+            self.twin.clock.at(act.at_ns, "scenario.act", asdict(act), phase=Phase.CLIENT)
+
+    async def advance(self, until_s: float, progress: Progress | None = None) -> None:
+        """Go on to `until_s`, as fast as possible."""
+        started = time.perf_counter()
+        until_ns = ns(until_s)
+        while self.twin.clock.now_ns < until_ns:
+            await self.twin.clock.advance(min(until_ns, self.twin.clock.now_ns + SLICE_NS))
+            if progress is not None:
+                progress(self.twin.clock.now_s, self.duration_s)
+        self.wall_s += time.perf_counter() - started
+
+    async def close(self) -> None:
+        """Close every connection and server."""
+        for station in self._stations.values():
+            await station.close()
+        await self.twin.close()
+
+    def snapshot(self) -> dict[str, Any]:
+        """The whole state of the run as plain values; between instants, on the memory wire."""
+        return {
+            "schema": 1,
+            "scenario": self.scenario.id,
+            "twin": self.twin.snapshot(),
+            "answered": [asdict(one) for one in self.answered],
+            "tallies": {name: asdict(tally) for name, tally in self.tallies.items()},
+        }
+
+    async def resume(self, state: dict[str, Any]) -> None:
+        """Instead of `open`: go on from what `snapshot` gave, of the same scenario with the same settings."""
+        if state.get("schema") != 1 or state.get("scenario") != self.scenario.id:
+            raise ValueError(f"this is no snapshot of `{self.scenario.id}`")
+        await self._connect()
+        self.twin.restore(state["twin"])
+        self.answered = [Answered(**row) for row in state["answered"]]
+        self.tallies = {name: Tally(**row) for name, row in state["tallies"].items()}
+
+    async def write(self, by: By, tag: str, value: float, *, label: str, safety: bool) -> None:
+        """Write one point from the actor's own address, and note the answer."""
+        clock, audit = self.twin.clock, self.twin.controller.kernel.audit
+        before = audit.next_number
+        answer, granted = "ok", True
+        try:
+            await self._stations[by].write(tag, value)
+        except CommandRefused as refusal:
+            answer, granted = f"exception {refusal.code:02d}", False
+        denial = next(
+            (r for r in audit.records[::-1] if r.number >= before and r.decision == "denied" and r.message), None
+        )
+        rule, reason = (denial.rule, denial.reason) if denial is not None and not granted else ("", "")
+        self.answered.append(Answered(clock.now_s, by, tag, value, label, granted, answer, rule, reason))
+        tally = self.tallies["safety" if safety else "attacker" if by == "attacker" else "legitimate"]
+        tally.sent += 1
+        tally.granted += granted
+        tally.denied += not granted
+        self.twin.recorder.event(clock.now_ns, "command", by=by, tag=tag, value=value, answer=answer)
+
+    async def _connect(self) -> None:
+        await self.twin.connect()
+        for by, address in self.scenario.actors.items():
+            self._stations[by] = await self.twin.station(address)
+
+    def _act(self, planned: dict[str, Any]) -> Generator[simpy.Event, Any, None]:
+        perform = KINDS[planned["kind"]].perform
+        work = perform(planned["what"], planned["by"], self, label=planned["label"], safety=planned["safety"])
+        yield self.twin.clock.io(work)
+
+
+async def play(scenario: Scenario, settings: RunSettings, progress: Progress | None = None) -> Run:
+    """Play a scenario from its beginning to its end; the run that comes back is closed and can be judged."""
+    run = Run(scenario, settings)
+    try:
+        await run.open()
+        await run.advance(run.duration_s, progress)
+    finally:
+        await run.close()
+    return run

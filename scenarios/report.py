@@ -1,0 +1,200 @@
+"""The report of a comparison: one HTML file that opens offline and prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from plotly.offline import get_plotlyjs
+from plotly.subplots import make_subplots
+
+from scenarios.compare import Comparison
+from scenarios.player import Answered, Run
+from scenarios.schema import Scenario
+
+# Two lines told apart by dash as well as by colour; marks by shape. The palette is that of the screens.
+_COLOUR = {"permissive": "#B3001B", "enforcing": "#1B3A63"}
+_DASH = {"permissive": "dash", "enforcing": "solid"}
+_LINE, _GRID, _PAPER = "#4A4A4A", "#C4C4C4", "#FFFFFF"
+
+
+@dataclass(frozen=True)
+class Told:
+    """One command as both runs answered it."""
+
+    at_s: float
+    by: str
+    tag: str
+    label: str
+    permissive: Answered
+    enforcing: Answered
+
+
+def write_report(path: Path, scenario: Scenario, comparison: Comparison) -> Path:
+    """Write the report to `path` and give it back.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    environment = Environment(
+        loader=PackageLoader("scenarios", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["number"] = lambda value: f"{value:g}" if isinstance(value, int | float) else value
+    page = environment.get_template("report.html.j2").render(
+        scenario=scenario,
+        result=comparison.result,
+        runs=comparison.result["runs"],
+        told=_told(comparison),
+        summary=_summary(comparison),
+        residual=_residual(comparison),
+        chart=_chart(comparison).to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False}),
+        plotly=get_plotlyjs(),
+        version=version("holdfast"),
+        command=_command(comparison),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _told(comparison: Comparison) -> list[Told]:
+    """Each command with both answers; both runs send the same ones at the same instants."""
+    pairs = zip(comparison.runs["permissive"].answered, comparison.runs["enforcing"].answered, strict=True)
+    return [Told(mine.at_s, mine.by, mine.tag, mine.label, mine, theirs) for mine, theirs in pairs]
+
+
+def _summary(comparison: Comparison) -> list[str]:
+    """What happened, in three sentences for somebody who reads nothing else."""
+    without, with_ = (comparison.result["runs"][policy] for policy in ("permissive", "enforcing"))
+    attacks, operator = with_["commands"]["attacker"], with_["commands"]["legitimate"]
+    lost = "{impact[load_lost_max_mw]:.1f} MW of {impact[load_before_mw]:.1f} MW"
+    return [
+        f"Where every message passes, the attack took {_lost(without, lost)}; the run is {without['outcome']}.",
+        f"Where every message is judged, {attacks['denied']} of the attacker's {attacks['sent']} commands were "
+        f"refused, {_lost(with_, lost)} were lost at most, and the run is {with_['outcome']}.",
+        f"The operator sent {operator['sent']} commands in the same run, of which {operator['denied']} were refused.",
+    ]
+
+
+def _lost(result: dict[str, Any], template: str) -> str:
+    if {"load_lost_max_mw", "load_before_mw"} <= result["impact"].keys():
+        return template.format(impact=result["impact"])
+    return "its toll"
+
+
+def _residual(comparison: Comparison) -> dict[str, Any]:
+    """What the attacker still got under the enforcing policy, and which rules stopped the rest."""
+    answers = [one for one in comparison.runs["enforcing"].answered if one.by == "attacker"]
+    stops: dict[str, list[Answered]] = {}
+    for one in answers:
+        if not one.granted:
+            stops.setdefault(one.rule, []).append(one)
+    lost = {one.at_s: _load_drop(comparison.runs["enforcing"], one) for one in answers if one.granted}
+    return {"granted": [(one, lost[one.at_s]) for one in answers if one.granted], "stops": stops}
+
+
+def _load_drop(run: Run, one: Answered) -> float | None:
+    """By how much the load served fell within the second after a command (MW), from the true state."""
+    served = [(row.at_s, row.values.get("load_served_mw")) for row in run.twin.recorder.of("truth")]
+    before = [value for at_s, value in served if at_s <= one.at_s]
+    after = [value for at_s, value in served if one.at_s < at_s <= one.at_s + 1.0]
+    if not before or not after or before[-1] is None or after[-1] is None:
+        return None
+    return float(before[-1] - after[-1])
+
+
+def _command(comparison: Comparison) -> str:
+    result = comparison.result
+    parameters = next(iter(result["runs"].values()))["parameters"]
+    changed = [f" --set {name}={value:g}" for name, value in parameters.items()]
+    return f"holdfast compare {result['scenario']} --seed {result['seed']}{''.join(changed)}"
+
+
+# ---- the chart -------------------------------------------------------------------------------------------------
+
+
+def _chart(comparison: Comparison) -> go.Figure:
+    figure = make_subplots(
+        rows=3,
+        cols=1,
+        shared_xaxes=True,
+        vertical_spacing=0.07,
+        row_heights=[0.42, 0.33, 0.25],
+        subplot_titles=("load served, MW (truth)", "voltage of the 20 kV buses, pu (truth)", "commands"),
+    )
+    for policy, run in comparison.runs.items():
+        _draw_truth(figure, policy, run)
+        _draw_commands(figure, policy, run)
+    _draw_limits(figure, comparison)
+    attack_s = comparison.result["first_attack_s"]
+    if attack_s is not None:
+        figure.add_vline(x=attack_s, line={"color": _LINE, "dash": "dot", "width": 1})
+        figure.add_annotation(
+            x=attack_s, y=1, yref="y domain", text="attack begins", showarrow=False, xanchor="right", xshift=-4
+        )
+    figure.update_layout(
+        height=820,
+        margin={"l": 60, "r": 20, "t": 60, "b": 50},
+        paper_bgcolor=_PAPER,
+        plot_bgcolor="#F4F4F4",
+        font={"family": "system-ui, sans-serif", "size": 14, "color": "#2B2B2B"},
+        legend={"orientation": "h", "y": 1.09, "x": 0},
+        hovermode="closest",
+    )
+    figure.update_xaxes(gridcolor=_GRID, zeroline=False)
+    figure.update_yaxes(gridcolor=_GRID, zeroline=False)
+    figure.update_xaxes(title_text="simulated seconds from the start", row=3, col=1)
+    figure.update_yaxes(rangemode="tozero", row=1, col=1)
+    return figure
+
+
+def _draw_truth(figure: go.Figure, policy: str, run: Run) -> None:
+    rows = run.twin.recorder.of("truth")
+    x = [row.at_s for row in rows]
+    line = {"color": _COLOUR[policy], "dash": _DASH[policy], "width": 2}
+    served = [row.values.get("load_served_mw") for row in rows]
+    figure.add_scatter(x=x, y=served, name=policy, line=line, legendgroup=policy, row=1, col=1)
+    for name, width in (("u_a_pu", 2), ("u_b_pu", 1)):
+        voltage = [row.values.get(name) for row in rows]
+        bus = name[2].upper()
+        figure.add_scatter(
+            x=x,
+            y=voltage,
+            name=f"bus {bus}, {policy}",
+            line={**line, "width": width},
+            legendgroup=policy,
+            showlegend=False,
+            row=2,
+            col=1,
+        )
+
+
+def _draw_commands(figure: go.Figure, policy: str, run: Run) -> None:
+    for by in ("operator", "attacker"):
+        for granted, symbol in ((True, "circle-open"), (False, "x")):
+            chosen = [one for one in run.answered if one.by == by and one.granted is granted]
+            if not chosen:
+                continue
+            figure.add_scatter(
+                x=[one.at_s for one in chosen],
+                y=[f"{by}, {policy}"] * len(chosen),
+                mode="markers",
+                marker={"symbol": symbol, "size": 11, "color": _COLOUR[policy], "line": {"width": 2}},
+                name="granted" if granted else "denied",
+                legendgroup="granted" if granted else "denied",
+                showlegend=policy == "enforcing" and by == "attacker",
+                text=[f"{one.tag}: {one.answer}<br>{one.reason}" for one in chosen],
+                hovertemplate="%{x:.1f} s  %{text}<extra></extra>",
+                row=3,
+                col=1,
+            )
+
+
+def _draw_limits(figure: go.Figure, comparison: Comparison) -> None:
+    for limit in comparison.result["runs"]["enforcing"]["envelope"]:
+        if limit["unit"] == "pu":
+            figure.add_hline(y=limit["limit"], line={"color": _LINE, "width": 1, "dash": "dashdot"}, row=2, col=1)

@@ -1,0 +1,79 @@
+"""Serves one twin live, on the wall clock, to any client that comes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+from dataclasses import dataclass
+
+from scenarios.player import policy_file
+from twin.assembly import Twin
+from twin.controller import Controller
+from twin.core import NS_PER_S, Pacer, find_plant
+from twin.fieldbus import TcpWire
+
+_FOREVER_NS = 10 * 366 * 86_400 * NS_PER_S
+
+
+@dataclass(frozen=True)
+class ServeSettings:
+    """How a twin is served."""
+
+    plant: str
+    policy: str = "enforcing"
+    host: str = "127.0.0.1"
+    modbus_port: int = 5020
+    field_port: int = 5021
+    speed: float = 1.0
+    seed: int = 1
+    isolation: str = "none"
+
+
+async def serve(settings: ServeSettings, *, as_json: bool = False) -> None:
+    """Serve until SIGINT or SIGTERM, then close everything.
+
+    Raises:
+        PlantError: There is no such plant.
+        PolicyError, ImageError: Policy or image is wrong; nothing was started.
+        FieldbusError: A port is in use.
+    """
+    kind = find_plant(settings.plant)
+    image, policy = Controller.load(kind.image, policy_file(kind.image, settings.policy))
+    twin = Twin(kind, image, policy, wire=TcpWire(), seed=settings.seed, keep_record=False)
+    pacer = Pacer([twin.clock], speed=settings.speed)
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, pacer.stop)
+    try:
+        await twin.connect(field_port=settings.field_port, scada_port=settings.modbus_port, host=settings.host)
+        twin.start()
+        _tell(settings, twin, as_json=as_json)
+        await pacer.run(_FOREVER_NS)
+    finally:
+        with contextlib.suppress(ConnectionError):
+            await twin.close()
+
+
+def _tell(settings: ServeSettings, twin: Twin, *, as_json: bool) -> None:
+    endpoints = {"modbus": str(twin.scada_endpoint), "field": str(twin.field_endpoint)}
+    if as_json:
+        told = {
+            "schema": 1,
+            "plant": settings.plant,
+            "policy": settings.policy,
+            "policy_sha256": twin.policy.sha256,
+            "isolation": settings.isolation,
+            "speed": settings.speed,
+            "reproducible": False,
+            "endpoints": endpoints,
+        }
+        print(json.dumps(told), flush=True)
+        return
+    print(f"{twin.kind.title}, {settings.policy} policy, at {settings.speed:g} times real time")
+    print(f"  SCADA side  {endpoints['modbus']}")
+    print(f"  plant side  {endpoints['field']}")
+    print("stop with Ctrl-C", file=sys.stderr)
+    sys.stdout.flush()

@@ -1,0 +1,203 @@
+"""Reading an image: `init.yaml` and the interface descriptions that its tasks need."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from secureos.kernel.errors import ImageError
+from secureos.policy import PolicyError
+from secureos.xdl import Catalogue, TaskClass
+
+_MAX_BYTES = 1_000_000
+_ENTITY_KEYS = ("name", "task", "path", "connections", "args", "env")
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A channel from a task to `target`, found by the client under the name `id`."""
+
+    target: str
+    id: str
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """One task of an image: its class, its name, its channels, its arguments."""
+
+    task_class: TaskClass
+    task: str
+    connections: tuple[Connection, ...] = ()
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Image:
+    """What is started: tasks in the order of starting (servers before their clients).
+
+    Attributes:
+        folder: Where it was read from.
+        catalogue: The interface descriptions, for the policy that goes with the image.
+        tasks: In starting order.
+        counted: `package.Interface.Method` whose grants are counted, not recorded one by one.
+        sha256: Over the wiring and every interface description, by file name; not over any policy.
+    """
+
+    folder: Path
+    catalogue: Catalogue
+    tasks: tuple[TaskSpec, ...]
+    counted: frozenset[str]
+    sha256: str
+
+
+def load_image(folder: Path, *, include: Sequence[Path] = ()) -> Image:
+    """Read the image in `folder`; `include` are further folders with interface descriptions.
+
+    Raises:
+        ImageError: Something in it is wrong; the message lists all that was found.
+    """
+    catalogue = Catalogue((folder, *include))
+    reader = _Reader(folder / "init.yaml", catalogue)
+    specs, counted = reader.read()
+    if reader.mistakes:
+        raise ImageError("\n".join(reader.mistakes))
+    return Image(folder, catalogue, _in_starting_order(specs), counted, _digest((folder, *include)))
+
+
+class _Reader:
+    """Reads one `init.yaml` and collects every mistake in it."""
+
+    def __init__(self, path: Path, catalogue: Catalogue) -> None:
+        self.path = path
+        self.catalogue = catalogue
+        self.mistakes: list[str] = []
+
+    def read(self) -> tuple[list[TaskSpec], frozenset[str]]:
+        tree = self._tree()
+        if not isinstance(tree, dict):
+            if not self.mistakes:
+                self._say("must be a mapping with a list `entities`")
+            return [], frozenset()
+        self._keys("init.yaml", tree, ("entities", "audit"))
+        entities = tree.get("entities")
+        if not isinstance(entities, list) or not entities:
+            self._say("`entities` must be a list with at least one entry")
+            return [], frozenset()
+        specs = [spec for entity in entities if (spec := self._entity(entity)) is not None]
+        self._check_wiring(specs)
+        return specs, self._counted(tree.get("audit", {}))
+
+    def _tree(self) -> object:
+        try:
+            raw = self.path.read_bytes()
+            if len(raw) > _MAX_BYTES:
+                self._say(f"is larger than {_MAX_BYTES} bytes")
+                return None
+            return yaml.safe_load(raw)
+        except OSError as failure:
+            self._say(f"cannot be read: {failure.strerror}")
+        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as failure:
+            mark = getattr(failure, "problem_mark", None)
+            where = f"{mark.line + 1}:{mark.column + 1}: " if mark else ""
+            self._say(f"{where}is not YAML: {getattr(failure, 'problem', None) or failure}")
+        return None
+
+    def _say(self, message: str) -> None:
+        self.mistakes.append(f"{self.path}: {message}")
+
+    def _keys(self, where: str, tree: Mapping[Any, Any], known: Iterable[str]) -> None:
+        for key in tree:
+            if key not in known:
+                near = difflib.get_close_matches(str(key), list(known), n=1)
+                hint = f"; did you mean `{near[0]}`?" if near else f"; known are {', '.join(known)}"
+                self._say(f"unknown key `{key}` in {where}{hint}")
+
+    def _entity(self, entity: object) -> TaskSpec | None:
+        if not isinstance(entity, dict) or not isinstance(entity.get("name"), str):
+            self._say(f"each entry of `entities` needs a `name` (its class), which `{entity}` lacks")
+            return None
+        name: str = entity["name"]
+        self._keys(f"`{name}`", entity, _ENTITY_KEYS)
+        args, env = entity.get("args", []), entity.get("env", {})
+        if not isinstance(args, list) or not isinstance(env, dict):
+            self._say(f"`{name}`: `args` must be a list and `env` a mapping")
+            return None
+        try:
+            task_class = self.catalogue.task_class(name)
+        except PolicyError as failure:
+            self._say(f"`{name}`: {failure}")
+            return None
+        return TaskSpec(
+            task_class,
+            str(entity.get("task", name)),
+            tuple(self._connections(name, entity.get("connections", []))),
+            tuple(map(str, args)),
+            {str(key): str(value) for key, value in env.items()},
+        )
+
+    def _connections(self, name: str, listed: object) -> list[Connection]:
+        if not isinstance(listed, list):
+            self._say(f"`{name}`: `connections` must be a list")
+            return []
+        found = []
+        for row in listed:
+            if not isinstance(row, dict) or set(row) != {"target", "id"}:
+                self._say(f"`{name}`: a connection needs `target` and `id`, not `{row}`")
+                continue
+            found.append(Connection(str(row["target"]), str(row["id"])))
+        return found
+
+    def _check_wiring(self, specs: Sequence[TaskSpec]) -> None:
+        names = [spec.task for spec in specs]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            self._say(f"two tasks are called `{name}`")
+        for spec in specs:
+            ids = [connection.id for connection in spec.connections]
+            for channel in sorted({channel for channel in ids if ids.count(channel) > 1}):
+                self._say(f"task `{spec.task}` has two channels called `{channel}`")
+            for connection in spec.connections:
+                if connection.target not in names:
+                    near = difflib.get_close_matches(connection.target, names, n=1)
+                    hint = f"; did you mean `{near[0]}`?" if near else ""
+                    self._say(f"task `{spec.task}` is connected to `{connection.target}`, which is no task{hint}")
+
+    def _counted(self, audit: object) -> frozenset[str]:
+        if not isinstance(audit, dict) or not isinstance(audit.get("counted", []), list):
+            self._say("`audit` must be a mapping with a list `counted`")
+            return frozenset()
+        self._keys("`audit`", audit, ("counted",))
+        return frozenset(map(str, audit.get("counted", [])))
+
+
+def _in_starting_order(specs: Sequence[TaskSpec]) -> tuple[TaskSpec, ...]:
+    """Servers before their clients.
+
+    Raises:
+        ImageError: The channels form a circle, in which synchronous calls could wait for one another for ever.
+    """
+    waiting = {spec.task: spec for spec in specs}
+    order: list[TaskSpec] = []
+    while waiting:
+        ready = [s for s in waiting.values() if not any(c.target in waiting for c in s.connections)]
+        if not ready:
+            raise ImageError(f"the channels of {', '.join(sorted(waiting))} form a circle; calls could wait for ever")
+        for spec in ready:
+            order.append(waiting.pop(spec.task))
+    return tuple(order)
+
+
+def _digest(folders: Iterable[Path]) -> str:
+    total = hashlib.sha256()
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            if path.suffix in (".yaml", ".edl", ".cdl", ".idl", ".st", ".toml"):
+                total.update(f"{path.relative_to(folder).as_posix()}\0".encode())
+                total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()

@@ -1,0 +1,124 @@
+"""The points table: every mistake is told with its line, all of them at once."""
+
+import contextlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from twin.core import PointsError, PointTable
+from twin.core.points import REQUIRED_COLUMNS
+
+HEADER = ",".join(REQUIRED_COLUMNS)
+GOOD = "F1.P,feeder 1 power,kW,-32000,32000,measurement,int16,1,1,input,40,AUR/F1,both"
+
+
+def table(tmp_path, *rows, header=HEADER):
+    path = tmp_path / "points.csv"
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return path
+
+
+def test_a_good_row_is_read(tmp_path):
+    points = PointTable.load(table(tmp_path, GOOD))
+    assert len(points) == 1
+    point = points["F1.P"]
+    assert (point.low, point.high, point.scale, point.modbus_address) == (-32000, 32000, 1, 40)
+    assert point.width == 1
+    assert not point.writable
+    assert "F1.P" in points
+    assert "F2.P" not in points
+
+
+def test_byte_order_mark_and_crlf_are_fine(tmp_path):
+    path = tmp_path / "points.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + f"{HEADER}\r\n{GOOD}\r\n".encode())
+    assert len(PointTable.load(path)) == 1
+
+
+def test_sides(tmp_path):
+    rows = [GOOD, GOOD.replace("F1.P", "F2.P").replace(",40,", ",41,").replace("both", "field")]
+    points = PointTable.load(table(tmp_path, *rows))
+    assert [p.tag for p in points.side("scada")] == ["F1.P"]
+    assert [p.tag for p in points.side("field")] == ["F1.P", "F2.P"]
+
+
+def test_optional_alarm_limits(tmp_path):
+    points = PointTable.load(table(tmp_path, f"{GOOD},100,", header=f"{HEADER},alarm_hi,alarm_lo"))
+    assert points["F1.P"].alarm_hi == 100
+    assert points["F1.P"].alarm_lo is None
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        (GOOD.replace("int16", "int17"), "2: datatype `int17` is none of"),
+        (GOOD.replace("measurement", "measuremnt"), "2: kind `measuremnt` is none of"),
+        (GOOD.replace(",input,", ",inputs,"), "2: modbus_table `inputs` is none of"),
+        (GOOD.replace("both", "all"), "2: field `all` is none of"),
+        (GOOD.replace("-32000", "low"), "2: low `low` is not a number"),
+        (GOOD.replace("-32000", "nan"), "2: low `nan` is not a finite number"),
+        (GOOD.replace("-32000", "99999"), "2: `F1.P`: low 99999 is above high 32000"),
+        (GOOD.replace("32000", "40000"), "2: `F1.P`: the range does not fit int16"),
+        (GOOD.replace(",40,", ",65536,"), "2: modbus_address 65536 is outside 0 to 65535"),
+        (GOOD.replace(",40,", ",x,"), "2: modbus_address `x` is not a whole number"),
+        (GOOD.replace(",1,1,input", ",0,1,input"), "2: `F1.P`: scale must be positive"),
+        (GOOD.replace(",1,1,input", ",1,248,input"), "2: modbus_unit 248 is outside 1 to 247"),
+        (GOOD.replace("input", "coil"), "2: `F1.P`: datatype int16 cannot live in table coil"),
+        (GOOD.replace("measurement", "setpoint"), "2: `F1.P`: a setpoint cannot live in table input"),
+        (GOOD.replace("F1.P", ""), "2: the tag is empty"),
+        (GOOD + ",1,2", "2: this row has more cells"),
+        ("F1.P,x", "2: this row has fewer cells"),
+    ],
+)
+def test_each_mistake_has_its_line_and_reason(tmp_path, row, says):
+    with pytest.raises(PointsError) as caught:
+        PointTable.load(table(tmp_path, row))
+    assert says in str(caught.value)
+
+
+def test_all_mistakes_are_told_at_once(tmp_path):
+    with pytest.raises(PointsError) as caught:
+        PointTable.load(table(tmp_path, GOOD, GOOD, GOOD.replace("F1.P", "F2.P").replace("int16", "x")))
+    told = str(caught.value)
+    assert "points.csv:3: tag `F1.P` is used twice; line 2 has it already" in told
+    assert "points.csv:3: `F1.P` overlaps `F1.P` (line 2) at unit 1, input 40" in told
+    assert "points.csv:4: datatype `x`" in told
+
+
+def test_wide_points_overlap_by_their_second_register(tmp_path):
+    wide = GOOD.replace("F1.P", "W").replace("int16", "int32").replace(",40,", ",39,")
+    with pytest.raises(PointsError, match=r"`F1.P` overlaps `W` \(line 2\) at unit 1, input 40"):
+        PointTable.load(table(tmp_path, wide, GOOD))
+
+
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        (HEADER + ",colour", "unknown column `colour`"),
+        (HEADER.replace("unit,low", "low"), "column `unit` is missing"),
+        (HEADER + ",tag", "column `tag` appears twice"),
+        ("", "column `tag` is missing"),
+    ],
+)
+def test_columns(tmp_path, header, says):
+    with pytest.raises(PointsError, match=says):
+        PointTable.load(table(tmp_path, GOOD, header=header))
+
+
+def test_a_file_that_cannot_be_read(tmp_path):
+    with pytest.raises(PointsError, match="cannot be read"):
+        PointTable.load(tmp_path / "none.csv")
+    path = tmp_path / "points.csv"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(PointsError, match="cannot be read"):
+        PointTable.load(path)
+
+
+@settings(max_examples=200)
+@given(st.text(max_size=400))
+def test_no_text_crashes_the_reader(tmp_path_factory, text):
+    path = tmp_path_factory.mktemp("points") / "points.csv"
+    path.write_text(f"{HEADER}\n{text}", encoding="utf-8")
+    with contextlib.suppress(PointsError):
+        PointTable.load(path)
