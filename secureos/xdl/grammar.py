@@ -27,10 +27,11 @@ _SHOWN_EXPECTATIONS: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """A comment without its signs, and the lines it stands on."""
+    """A comment without its signs, and where it begins and ends."""
 
     text: str
     line: int
+    column: int
     end_line: int
 
 
@@ -71,10 +72,10 @@ class Grammar:
         return Parsed(source, tree, tuple(self._comments))
 
     def _remember(self, token: Token) -> Token:
-        line, end_line = token.line or 1, token.end_line or 1
+        line, column, end_line = token.line or 1, token.column or 1, token.end_line or 1
         body = token[2:] if token.startswith("//") else token[2:-2]
         words = " ".join(part.strip().strip("*").strip() for part in body.split("\n"))
-        self._comments.append(Comment(words.strip(" /"), line, end_line))
+        self._comments.append(Comment(words.strip(" /"), line, column, end_line))
         return token
 
     def _explain(self, source: Source, failure: UnexpectedCharacters | UnexpectedToken) -> Diagnostic:
