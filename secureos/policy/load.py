@@ -20,6 +20,8 @@ MAX_INCLUDE_DEPTH: Final = 16
 
 MAX_FILES: Final = 256
 
+_MAX_PATH: Final = 200
+
 EXECUTE_INTERFACE: Final = "kl.core.Execute"
 
 _TAKEN: Final = LATER_OBJECTS | {"base", "message", "src_sid", "dst_sid"}
@@ -197,13 +199,14 @@ class _Loader:
 
     def _found(self, path: psl.Path) -> Path | None:
         relative = Path(*path.names)
-        for folder in self._include:
+        # No file system takes longer names; asking for one would be an error of another kind.
+        for folder in self._include if len(path.text) <= _MAX_PATH else ():
             file = (folder / relative).with_suffix(".psl")
             if file.is_file():
                 return file.resolve()
         known = [".".join(f.relative_to(d).with_suffix("").parts) for d in self._include for f in d.rglob("*.psl")]
-        hint = near(path.text, known)
-        self._say(path.span, f"unknown policy file `{path.text}`: no folder holds `{relative.as_posix()}.psl`{hint}")
+        shown, wanted, hint = path.text[:_MAX_PATH], f"{relative.as_posix()[:_MAX_PATH]}.psl", near(path.text, known)
+        self._say(path.span, f"unknown policy file `{shown}`: no folder holds `{wanted}`{hint}")
         self._names_missing = True
         return None
 

@@ -4,7 +4,7 @@ import contextlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secureos.xdl import (
@@ -247,6 +247,7 @@ def test_bytes_that_are_no_text_are_refused_with_their_place(tmp_path):
 
 @pytest.mark.parametrize("start", ["edl", "cdl", "idl"])
 def test_arbitrary_text_never_crashes_the_parser(start):
+    @settings(deadline=None)
     @given(st.text(alphabet='abT{}()<>:;,.=*-+/ \n0123456789|&%"\u00e9\x00', max_size=60) | st.text(max_size=60))
     def check(text):
         with contextlib.suppress(PolicyError):

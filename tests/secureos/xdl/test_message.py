@@ -3,7 +3,7 @@ from __future__ import annotations
 from array import array
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secureos.xdl import (
@@ -109,12 +109,14 @@ JUNK = st.recursive(
 KINDS = [U8, BytesType(2), StringType(2), SequenceType(U16, 2), ArrayType(U8, 2), POINT, EITHER]
 
 
+@settings(deadline=None)
 @given(st.sampled_from(KINDS), JUNK)
 def test_no_value_makes_the_check_raise(kind, value):
     wrong = check_message((Parameter("f", kind),), {"f": value})
     assert wrong is None or wrong.startswith("field `f`")
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-10, 70000) | st.booleans(), max_size=8))
 def test_the_fast_check_of_integers_agrees_with_the_plain_one(values):
     plain = all(type(value) is int and 0 <= value <= 65535 for value in values)
