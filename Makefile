@@ -22,7 +22,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt
 	@touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo    ## the live page: both twins side by side, on http://127.0.0.1:8050
-	$(BIN)/holdfast demo
+	$(BIN)/holdfast demo $(ARGS)
 
 test: $(VENV)/.dev     ## all tests but the long ones
 	$(BIN)/python -m pytest -q -m "not soak"

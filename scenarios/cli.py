@@ -23,12 +23,16 @@ HELP = """A SCADA/ICS digital twin with a secure operating system inside.
 Attack a virtual plant and watch two things side by side: what happens when nothing is checked, and what happens
 when every message is.
 
-    holdfast demo                                         both twins live, in the browser
-    holdfast compare substation/mass-open                 the same as a report
-    holdfast serve substation --modbus-port 5020          a twin for any Modbus client
+\b
+holdfast demo                           both twins live, in the browser
+holdfast compare substation/mass-open   the same as a report
+holdfast serve substation               one twin, for any Modbus client
 
-Exit codes: 0 ok, 1 unexpected, 2 usage, 3 a file is invalid or not there, 4 an expectation was not met,
-6 the environment is not ready, 130 interrupted.
+\b
+Exit codes:
+  0  ok                  3  a file is invalid or not there
+  1  unexpected          4  an expectation was not met
+  2  usage               6  the environment is not ready     130  interrupted
 """
 
 # What a person can mend by a better file or a better name; each message says where and how.

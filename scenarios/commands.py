@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from scenarios.catalogue import find_scenario, list_scenarios
@@ -21,7 +20,7 @@ from scenarios.player import RunSettings, play
 from scenarios.progress import progress_bars
 from scenarios.run_folder import write_run_folder
 from scenarios.serve import ServeSettings, serve
-from scenarios.tables import print_comparison, print_result
+from scenarios.tables import print_comparison, print_result, terminal
 
 
 class WireChoice(StrEnum):
@@ -81,7 +80,7 @@ def list_command(json_: JsonOption = False) -> None:
     for entry in entries:
         scenario = entry.scenario
         table.add_row(scenario.id, scenario.plant, scenario.title, " ".join(scenario.techniques.all()))
-    Console().print(table)
+    terminal().print(table)
 
 
 def run_command(
@@ -123,7 +122,7 @@ def compare_command(
     ] = None,
     json_: JsonOption = False,
 ) -> None:
-    """Play a scenario under both policies with one seed, and write a report.
+    """Play a scenario under both policies and write a report.
 
     Example: holdfast compare substation/mass-open --set patient=60
     """

@@ -13,7 +13,7 @@ from scenarios.player import policy_file
 from twin.assembly import Twin
 from twin.controller import Controller
 from twin.core import NS_PER_S, Pacer, find_plant
-from twin.fieldbus import TcpWire
+from twin.fieldbus import FieldbusError, ServerLimits, TcpWire
 
 _FOREVER_NS = 10 * 366 * 86_400 * NS_PER_S
 
@@ -42,19 +42,27 @@ async def serve(settings: ServeSettings, *, as_json: bool = False) -> None:
     """
     kind = find_plant(settings.plant)
     image, policy = Controller.load(kind.image, policy_file(kind.image, settings.policy))
-    twin = Twin(kind, image, policy, wire=TcpWire(), seed=settings.seed, keep_record=False)
+    twin = Twin(kind, image, policy, wire=TcpWire(limits=ServerLimits()), seed=settings.seed, keep_record=False)
     pacer = Pacer([twin.clock], speed=settings.speed)
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, pacer.stop)
     try:
-        await twin.connect(field_port=settings.field_port, scada_port=settings.modbus_port, host=settings.host)
+        await _connect(twin, settings)
         twin.start()
         _tell(settings, twin, as_json=as_json)
         await pacer.run(_FOREVER_NS)
     finally:
         with contextlib.suppress(ConnectionError):
             await twin.close()
+
+
+async def _connect(twin: Twin, settings: ServeSettings) -> None:
+    try:
+        await twin.connect(field_port=settings.field_port, scada_port=settings.modbus_port, host=settings.host)
+    except FieldbusError as failure:
+        hint = "the ports are chosen by `--modbus-port` and `--field-port`, the address by `--host`"
+        raise FieldbusError(f"{failure}; {hint}") from failure
 
 
 def _tell(settings: ServeSettings, twin: Twin, *, as_json: bool) -> None:

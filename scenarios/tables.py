@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from rich.console import Console
@@ -9,12 +10,18 @@ from rich.table import Table
 
 from scenarios.schema import Scenario
 
+_PIPED_WIDTH = 200  # a file or another program is no 80 columns wide
 _STYLE = {"safe": "green", "violated": "bold red", "damaged": "bold red"}
+
+
+def terminal() -> Console:
+    """Standard output: coloured and as wide as the terminal, plain and wide when piped."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
 
 
 def print_result(scenario: Scenario, result: dict[str, Any]) -> None:
     """Print one run."""
-    console = Console(highlight=False)
+    console = terminal()
     console.print(f"[bold]{scenario.title}[/] ({result['policy']} policy, seed {result['seed']}, {result['wire']})")
     table = _table(result["policy"])
     for name, values in _rows([result]):
@@ -26,7 +33,7 @@ def print_result(scenario: Scenario, result: dict[str, Any]) -> None:
 
 def print_comparison(scenario: Scenario, comparison: dict[str, Any]) -> None:
     """Print both runs side by side."""
-    console = Console(highlight=False)
+    console = terminal()
     results = list(comparison["runs"].values())
     console.print(f"[bold]{scenario.title}[/] (seed {comparison['seed']})")
     table = _table(*comparison["runs"])

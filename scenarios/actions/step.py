@@ -15,7 +15,7 @@ By = Literal["operator", "attacker"]
 
 @dataclass(frozen=True)
 class Act:
-    """One thing done at one instant: seconds after the step's beginning, and what `perform` needs, JSON-serialisable."""
+    """One thing done at one instant: seconds after the step began, and what `perform` needs (JSON-serialisable)."""
 
     after_s: float
     what: dict[str, Any]

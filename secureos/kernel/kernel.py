@@ -154,7 +154,7 @@ class Kernel:
         request = Request(endpoint, method, fields)
         outermost = self._open_chain()
         try:
-            server = caller.channels.get(channel)
+            server = caller.channels.get(channel) if isinstance(channel, str) else None
             if server is None:
                 return self._no_channel(caller, channel, request)
             return self._exchange(caller, server, request)
@@ -165,7 +165,7 @@ class Kernel:
     def report(self, caller: Task, method: str, fields: Fields) -> Answer:
         """A message from `caller` to the security module itself, through its security interface."""
         interface = caller.spec.task_class.security
-        described = interface.methods.get(method) if interface is not None else None
+        described = interface.methods.get(method) if interface is not None and isinstance(method, str) else None
         message = _Message("security", caller, None, "", method, fields)
         outermost = self._open_chain()
         try:
@@ -201,7 +201,7 @@ class Kernel:
     def _exchange(self, caller: Task, server: Task, request: Request) -> Answer:
         """INVARIANT: the only way by which a message travels from one task to another."""
         message = _Message("request", caller, server, request.endpoint, request.method, request.fields)
-        method = self._described(server, request)
+        method = self._described(server, request.endpoint, request.method)
         if method is None:
             lacking = f"class `{server.class_name}` has no method `{request.endpoint}.{request.method}`"
             return self._malformed(message, lacking)
@@ -240,9 +240,12 @@ class Kernel:
             return self._malformed(message, wrong)
         return self._judge(message, method) or Answer(ReturnCode.OK, reply.fields, reply.error)
 
-    def _described(self, server: Task, request: Request) -> Method | None:
-        found = server.spec.task_class.endpoints.get(request.endpoint)
-        return None if found is None else found.interface.methods.get(request.method)
+    def _described(self, server: Task, endpoint: object, method: object) -> Method | None:
+        """The method that a client names; what it names may be anything."""
+        if not (isinstance(endpoint, str) and isinstance(method, str)):
+            return None
+        found = server.spec.task_class.endpoints.get(endpoint)
+        return None if found is None else found.interface.methods.get(method)
 
     # ---- verdicts ----------------------------------------------------------------------------------------------
 

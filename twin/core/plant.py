@@ -6,6 +6,7 @@ A plant is a sub-package of `twin` that exports `PLANT`, or an installed distrib
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import pkgutil
 from collections.abc import Mapping
@@ -98,8 +99,8 @@ class PlantKind(Protocol):
     def points(self) -> PointTable:
         """The plant's table of points."""
 
-    def diagram(self) -> str:
-        """The plant's drawing as SVG, whose element ids are tags."""
+    def diagram(self, prefix: str = "") -> str:
+        """The plant's drawing as SVG, whose element ids are tags behind `prefix`."""
 
 
 def plant_names() -> list[str]:
@@ -115,7 +116,9 @@ def find_plant(name: str) -> PlantKind:
     """
     kinds = _kinds()
     if name not in kinds:
-        raise PlantError(f"there is no plant `{name}`; there are: {', '.join(sorted(kinds))}")
+        near = difflib.get_close_matches(name, kinds, n=1)
+        hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(sorted(kinds))}"
+        raise PlantError(f"there is no plant `{name}`; {hint}")
     return kinds[name]
 
 

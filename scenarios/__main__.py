@@ -1,0 +1,5 @@
+"""`python -m scenarios` is `holdfast`."""
+
+from scenarios.cli import main
+
+main()

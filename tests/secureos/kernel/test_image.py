@@ -1,0 +1,75 @@
+"""Reading an image: every mistake is told, and nothing is started."""
+
+import pytest
+
+from secureos.kernel import ImageError, load_image
+
+
+def test_tasks_come_servers_first(folder):
+    image = load_image(folder)
+    assert [spec.task for spec in image.tasks] == ["Server", "Bystander", "Client"]
+    assert image.tasks[2].connections[0].target == "Server"
+    assert len(image.sha256) == 64
+
+
+def test_the_hash_is_over_wiring_and_interfaces_and_no_policy(folder):
+    before = load_image(folder).sha256
+    (folder / "other.psl").write_text("execute { grant () }")
+    assert load_image(folder).sha256 == before
+    (folder / "Bystander.edl").write_text("entity Bystander // changed\n")
+    assert load_image(folder).sha256 != before
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "must be a mapping"),
+        ("- a", "must be a mapping"),
+        ("entities: []", "at least one entry"),
+        ("entities: 3", "at least one entry"),
+        ("entities: [{task: x}]", "needs a `name`"),
+        ("entities: [Server]", "needs a `name`"),
+        ("entities: [{name: Servr}]", "Servr"),
+        ("entities: [{name: Server, tsk: x}]", "unknown key `tsk` in `Server`; did you mean `task`?"),
+        ("entities: [{name: Server}]\nmore: 1", "unknown key `more` in init.yaml"),
+        ("entities: [{name: Server}, {name: Server}]", "two tasks are called `Server`"),
+        ("entities: [{name: Server, args: 3}]", "`args` must be a list"),
+        ("entities: [{name: Server, connections: 3}]", "`connections` must be a list"),
+        ("entities: [{name: Server, connections: [{target: x}]}]", "needs `target` and `id`"),
+        (
+            "entities: [{name: Server}, {name: Client, connections: [{target: Servr, id: a}]}]",
+            "which is no task; did you mean `Server`?",
+        ),
+        (
+            "entities: [{name: Server}, "
+            "{name: Client, connections: [{target: Server, id: a}, {target: Server, id: a}]}]",
+            "two channels called `a`",
+        ),
+        (
+            "entities: [{name: Server, connections: [{target: Client, id: a}]}, "
+            "{name: Client, connections: [{target: Server, id: a}]}]",
+            "form a circle",
+        ),
+        ("entities: [{name: Server}]\naudit: 3", "`audit` must be a mapping"),
+        ("entities: [{name: Server}]\naudit: {counted: 3}", "`audit` must be a mapping"),
+        ("entities: [{name: Server}]\naudit: {counted: [], more: []}", "unknown key `more`"),
+        ("entities: [", "is not YAML"),
+        ("entities: " + "[" * 5000, "is not YAML"),
+        ("a: &a [*a]", "unknown key `a`"),
+        ("#" * 1_000_001, "is larger than"),
+    ],
+)
+def test_mistakes(folder, text, says):
+    (folder / "init.yaml").write_text(text)
+    with pytest.raises(ImageError) as caught:
+        load_image(folder)
+    assert says in str(caught.value)
+
+
+def test_not_there_and_not_text(folder):
+    (folder / "init.yaml").write_bytes(b"\xff\xfe\xfd")
+    with pytest.raises(ImageError, match="is not YAML"):
+        load_image(folder)
+    (folder / "init.yaml").unlink()
+    with pytest.raises(ImageError, match="cannot be read"):
+        load_image(folder)
