@@ -1,0 +1,42 @@
+"""A whole twin of the substation on either wire, for tests that need all of the path."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from twin.assembly import Twin
+from twin.controller import Controller
+from twin.core import find_plant, ns
+from twin.fieldbus import MemoryWire, TcpWire
+
+
+@pytest.fixture
+def twin_session():
+    """Runs `await session(twin, advance)` on a connected, started twin and closes it."""
+
+    @asynccontextmanager
+    async def opened(policy, wire, settings):
+        kind = find_plant("substation")
+        path = policy if policy not in ("security", "permissive") else kind.image / f"{policy}.psl"
+        image, rules = Controller.load(kind.image, path)
+        twin = Twin(kind, image, rules, wire=MemoryWire() if wire == "memory" else TcpWire(), settings=settings)
+        try:
+            await twin.connect()
+            twin.start()
+            yield twin
+        finally:
+            await twin.close()
+
+    def run(session, *, policy="security", wire="memory", start="18:00"):
+        async def whole():
+            async with opened(policy, wire, {"start": start}) as twin:
+
+                async def advance(seconds):
+                    await twin.clock.advance(twin.clock.now_ns + ns(seconds))
+
+                return await session(twin, advance)
+
+        return asyncio.run(whole())
+
+    return run
