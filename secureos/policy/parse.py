@@ -253,7 +253,7 @@ class _Builder:
         else:
             event, selectors = "request", self._arrow([row for row in _trees(part) if row.data == "qname"])
         expectation = _tokens(inner["expectation"])[0] if "expectation" in inner else "grant"
-        variable = _tokens(inner["name"])[0] if "name" in inner else None
+        variable = _tokens(inner["variable"])[0] if "variable" in inner else None
         return psl.TestCase(event, selectors, fields, expectation, _label(part), variable, self._span(part))
 
     def _arrow(self, parts: list[Part]) -> tuple[psl.Selector, ...]:

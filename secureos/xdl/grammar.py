@@ -85,8 +85,7 @@ class Grammar:
             what = _known_slip(rest) or self._unexpected(f"`{failure.token[:40]}`", failure)
             return Diagnostic(span_of(source, failure.token), what)
         if isinstance(failure, UnexpectedToken):
-            lines = source.text.split("\n")
-            where = source.span(len(lines), len(lines[-1]) + 1)
+            where = source.span(len(source.lines), len(source.lines[-1]) + 1)
             return Diagnostic(where, self._unexpected("the end of the file", failure))
         shown = f"`{rest[0]}`" if rest[0].isprintable() else f"U+{ord(rest[0]):04X}"
         what = _known_slip(rest) or f"unexpected {shown}; this character has no meaning here"

@@ -6,6 +6,7 @@ import difflib
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,7 @@ MAX_BYTES: Final = 1 << 20
 _SHOWN: Final = 160
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Source:
     """One text as it was read.
 
@@ -31,10 +32,14 @@ class Source:
     text: str
     sha256: str
 
+    @cached_property
+    def lines(self) -> tuple[str, ...]:
+        """The text line by line."""
+        return tuple(self.text.split("\n"))
+
     def line(self, number: int) -> str:
         """The text of one line (from 1), or an empty text where there is none."""
-        lines = self.text.split("\n")
-        return lines[number - 1] if 1 <= number <= len(lines) else ""
+        return self.lines[number - 1] if 1 <= number <= len(self.lines) else ""
 
     def span(self, line: int = 1, column: int = 1, *, end_line: int = 0, end_column: int = 0) -> Span:
         """A piece of this source; without an end it is one character long."""
@@ -54,7 +59,7 @@ class Span:
     @property
     def text(self) -> str:
         """What stands there."""
-        lines = self.source.text.split("\n")[self.line - 1 : self.end_line]
+        lines = list(self.source.lines[self.line - 1 : self.end_line])
         if not lines:
             return ""
         lines[-1] = lines[-1][: self.end_column - 1]
