@@ -124,7 +124,7 @@ def compare_command(
 ) -> None:
     """Play a scenario under both policies and write a report.
 
-    Example: holdfast compare substation/mass-open --set patient=60
+    Example: holdfast compare substation/mass-open --set patient=65
     """
     from scenarios.report import write_report
 

@@ -67,23 +67,31 @@ def _told(comparison: Comparison) -> list[Told]:
     return [Told(mine.at_s, mine.by, mine.tag, mine.label, mine, theirs) for mine, theirs in pairs]
 
 
+_OUTCOME = {
+    "safe": "the safety envelope was kept",
+    "violated": "the safety envelope was violated",
+    "damaged": "equipment was damaged",
+}
+
+
 def _summary(comparison: Comparison) -> list[str]:
     """What happened, in three sentences for somebody who reads nothing else."""
     without, with_ = (comparison.result["runs"][policy] for policy in ("permissive", "enforcing"))
     attacks, operator = with_["commands"]["attacker"], with_["commands"]["legitimate"]
-    lost = "{impact[load_lost_max_mw]:.1f} MW of {impact[load_before_mw]:.1f} MW"
+    refused = f"{operator['denied']} of them" if operator["denied"] else "none of them"
     return [
-        f"Where every message passes, the attack took {_lost(without, lost)}; the run is {without['outcome']}.",
+        f"Where every message passes, {_lost(without)}; {_OUTCOME[without['outcome']]}.",
         f"Where every message is judged, {attacks['denied']} of the attacker's {attacks['sent']} commands were "
-        f"refused, {_lost(with_, lost)} were lost at most, and the run is {with_['outcome']}.",
-        f"The operator sent {operator['sent']} commands in the same run, of which {operator['denied']} were refused.",
+        f"refused, {_lost(with_)}; {_OUTCOME[with_['outcome']]}.",
+        f"The operator sent {operator['sent']} commands in the same run; {refused} {'were' if operator['denied'] > 1 else 'was'} refused.",
     ]
 
 
-def _lost(result: dict[str, Any], template: str) -> str:
-    if {"load_lost_max_mw", "load_before_mw"} <= result["impact"].keys():
-        return template.format(impact=result["impact"])
-    return "its toll"
+def _lost(result: dict[str, Any]) -> str:
+    impact = result["impact"]
+    if {"load_lost_max_mw", "load_before_mw"} <= impact.keys():
+        return f"{impact['load_lost_max_mw']:.1f} MW of {impact['load_before_mw']:.1f} MW were lost at most"
+    return f"the attacker sent {result['commands']['attacker']['sent']} commands"
 
 
 def _residual(comparison: Comparison) -> dict[str, Any]:
@@ -134,7 +142,14 @@ def _chart(comparison: Comparison) -> go.Figure:
     if attack_s is not None:
         figure.add_vline(x=attack_s, line={"color": _LINE, "dash": "dot", "width": 1})
         figure.add_annotation(
-            x=attack_s, y=1, yref="y domain", text="attack begins", showarrow=False, xanchor="right", xshift=-4
+            x=attack_s,
+            y=0.04,
+            yref="y domain",
+            text="attack begins",
+            showarrow=False,
+            xanchor="right",
+            yanchor="bottom",
+            xshift=-4,
         )
     figure.update_layout(
         height=820,

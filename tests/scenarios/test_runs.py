@@ -171,11 +171,11 @@ def test_other_seeds_meet_the_expectations_too(seed):
 
 
 def test_the_patient_attacker_is_stopped_by_the_hourly_budget_and_told_honestly():
-    run = played(wire="memory", parameters={"patient": 60})
+    run = played(wire="memory", parameters={"patient": 65})
     result = result_of(run)
     assert result["expectations"] == []  # what is expected holds for the scenario as it stands
     attacks = [one for one in run.answered if one.by == "attacker"]
-    assert [one.at_s for one in attacks] == [240 + 60 * n for n in range(8)]
+    assert [one.at_s for one in attacks] == [240 + 65 * n for n in range(8)]
     assert 12 < result["impact"]["load_lost_max_mw"] < 18.5
     hourly = [one for one in attacks if "in any hour" in one.reason]
     assert hourly
