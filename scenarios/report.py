@@ -78,12 +78,12 @@ def _summary(comparison: Comparison) -> list[str]:
     """What happened, in three sentences for somebody who reads nothing else."""
     without, with_ = (comparison.result["runs"][policy] for policy in ("permissive", "enforcing"))
     attacks, operator = with_["commands"]["attacker"], with_["commands"]["legitimate"]
-    refused = f"{operator['denied']} of them" if operator["denied"] else "none of them"
+    refused = {0: "none of them was", 1: "1 of them was"}.get(operator["denied"], f"{operator['denied']} of them were")
     return [
         f"Where every message passes, {_lost(without)}; {_OUTCOME[without['outcome']]}.",
         f"Where every message is judged, {attacks['denied']} of the attacker's {attacks['sent']} commands were "
         f"refused, {_lost(with_)}; {_OUTCOME[with_['outcome']]}.",
-        f"The operator sent {operator['sent']} commands in the same run; {refused} {'were' if operator['denied'] > 1 else 'was'} refused.",
+        f"The operator sent {operator['sent']} commands in the same run; {refused} refused.",
     ]
 
 
