@@ -1,0 +1,1 @@
+"""Screens: what people see of a running twin, in a browser. No physics and no policy here."""
