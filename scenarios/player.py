@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -204,9 +205,8 @@ class Run:
             await self._stations[by].write(tag, value)
         except CommandRefused as refusal:
             answer, granted = f"exception {refusal.code:02d}", False
-        denial = next(
-            (r for r in audit.records[::-1] if r.number >= before and r.decision == "denied" and r.message), None
-        )
+        new = takewhile(lambda record: record.number >= before, reversed(audit.records))
+        denial = next((record for record in new if record.decision == "denied"), None)
         rule, reason = (denial.rule, denial.reason) if denial is not None and not granted else ("", "")
         self.answered.append(Answered(clock.now_s, by, tag, value, label, granted, answer, rule, reason))
         tally = self.tallies["safety" if safety else "attacker" if by == "attacker" else "legitimate"]

@@ -34,7 +34,7 @@ class Record:
         decision: granted or denied.
         rule: The deciding rule as `file:line`, or `kernel` where the kernel itself refused.
         reason: One sentence.
-        message: What the message held, where the verdict was a denial; otherwise None.
+        message: What the message held, within bounds; None for execute.
         count: How many verdicts of the same kind this record stands for.
     """
 
@@ -60,7 +60,7 @@ class AuditLog:
         limit: How many records are kept in memory; the oldest go first and are counted in `dropped`.
     """
 
-    def __init__(self, *, limit: int = 1_000_000) -> None:
+    def __init__(self, *, limit: int = 200_000) -> None:
         self.records: list[Record] = []
         self.granted = 0
         self.denied = 0

@@ -225,7 +225,7 @@ class Kernel:
             return server.program.serve(request)
         except Exception as failure:
             # The client learns that the server failed; the host's run goes on.
-            self._record(message, "denied", "kernel", f"task `{server.name}` failed: {failure!r}", shown=True)
+            self._record(message, "denied", "kernel", f"task `{server.name}` failed: {failure!r}")
             return None
         finally:
             server.serving = False
@@ -270,21 +270,21 @@ class Kernel:
             if method.qualified_name not in self.image.counted:
                 self._record(message, "granted", verdict.rule, verdict.reason)
             return None
-        self._record(message, "denied", verdict.rule, verdict.reason, shown=True)
+        self._record(message, "denied", verdict.rule, verdict.reason)
         return Answer(ReturnCode.SECURITY_DISALLOW, reason=verdict.reason)
 
     def _malformed(self, message: _Message, wrong: str) -> Answer:
         """A message that does not fit its description is refused before any rule is asked, and always recorded."""
         reason = f"malformed message: {wrong}"
         self.audit.count(granted=False, rule="structure")
-        self._record(message, "denied", "structure", reason, shown=True)
+        self._record(message, "denied", "structure", reason)
         return Answer(ReturnCode.INVALID_ARGUMENT, reason=reason)
 
     def _no_channel(self, caller: Task, channel: str, request: Request) -> Answer:
         reason = f"task `{caller.name}` holds no channel `{channel}`"
         self.audit.count(granted=False, rule="capability")
         message = _Message("request", caller, None, request.endpoint, request.method, request.fields)
-        self._record(message, "denied", "capability", reason, shown=True)
+        self._record(message, "denied", "capability", reason)
         return Answer(ReturnCode.NOT_CONNECTED, reason=reason)
 
     def _execute(self, src_sid: int, src: str, dst_sid: int, dst: str, name: str) -> None:
@@ -320,7 +320,7 @@ class Kernel:
         if not verdict.granted:
             raise StartRefused(f"task `{name}` of class `{dst}` may not start: {verdict.reason} ({verdict.rule})")
 
-    def _record(self, message: _Message, decision: Decision, rule: str, reason: str, *, shown: bool = False) -> None:
+    def _record(self, message: _Message, decision: Decision, rule: str, reason: str) -> None:
         self.audit.add(
             Record(
                 number=self.audit.next_number,
@@ -334,7 +334,7 @@ class Kernel:
                 decision=decision,
                 rule=rule,
                 reason=reason,
-                message=_shown(message.fields) if shown else None,
+                message=_shown(message.fields),
             )
         )
 
