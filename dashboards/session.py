@@ -157,10 +157,9 @@ class Session:
         self._ended = False
         self._identical_until_s: float | None = None
         self._differ = False
-        self._unread = True
         self._still_frozen = False
-        self._read_at_wall_s = 0.0
         self._pace: deque[tuple[float, float]] = deque()
+        self._read()
 
     def _start_attack(self) -> None:
         if any(side.script.stage != "armed" for side in self.sides.values()):

@@ -24,7 +24,7 @@ def trend_figure() -> dict[str, Any]:
             _marks("refused", {"symbol": "line-ns-open", "size": 8, "color": _INK, "line": {"width": 3}}),
         ],
         "layout": {
-            "margin": {"l": 34, "r": 8, "t": 6, "b": 20},
+            "margin": {"l": 34, "r": 8, "t": 10, "b": 20},
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "#F0F0F0",
             "showlegend": False,

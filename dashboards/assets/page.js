@@ -73,7 +73,7 @@
   }
 
   function drawSide(side, what, value) {
-    if (value === undefined) return;
+    if (value === undefined) value = what.startsWith("state.") ? "unknown" : "–"; // not told yet in this run
     if (what === "truth.served_mw") write(`${side}-served`, value);
     else if (what === "truth.demand_mw") write(`${side}-demand`, value);
     else if (what.startsWith("measured.")) write(`${side}-${what.slice(9)}`, value);
@@ -91,7 +91,7 @@
 
   function drawState(element, state) {
     if (!element) return;
-    element.classList.remove("closed", "open", "moving", "bad", "live", "dead");
+    element.classList.remove("closed", "open", "moving", "bad", "live", "dead", "unknown");
     element.classList.add(state);
   }
 
@@ -150,9 +150,9 @@
 
   function drawMirror() {
     const until = now.values["run.identical_until_s"];
-    if (until === null) return;
     const differ = now.values["run.differ"];
-    write("mirror", differ ? `both sides identical until ${dayTime(until)}` : "both sides identical, bit for bit");
+    if (until === null) write("mirror", "");
+    else write("mirror", differ ? `both sides identical until ${dayTime(until)}` : "both sides identical, bit for bit");
   }
 
   /* ---- run bar ---- */
@@ -205,13 +205,14 @@
 
   function changeSpeed(by) {
     const speeds = [...document.querySelectorAll("[data-speed]")].map((button) => Number(button.dataset.speed));
-    const nearest = speeds.findIndex((speed) => speed >= now.values["run.speed"]);
-    const next = speeds[(nearest < 0 ? speeds.length - 1 : nearest) + by];
+    const current = now.values["run.speed"];
+    const next = by > 0 ? speeds.find((speed) => speed > current) : speeds.findLast((speed) => speed < current);
     if (next) order("speed", next);
   }
 
   function onKey(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+    if (byId("keys-dialog").open && event.key !== "?") return;
     const onButton = event.target.closest && event.target.closest("button");
     const ids = {" ": "freeze", s: "step", r: "restart", a: "attack", "?": "keys"};
     if (event.key === " " && onButton) return; // a focused button takes the space bar itself

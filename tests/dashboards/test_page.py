@@ -1,5 +1,7 @@
 """The page in a real browser: from the quiet start over the attack to a dead server."""
 
+import os
+import signal
 import time
 import urllib.parse
 
@@ -57,7 +59,7 @@ def test_the_attack_empties_one_side_and_the_other_stands(open_page):
         assert page.get_attribute("html", "lang") == "en"
 
         page.click("#attack")
-        page.click("[data-speed='20']")
+        page.click("[data-speed='10']")
         wait_for_load(page, "left", "mw < 1")
         assert megawatts(page, "right") > 25
         expect(page.locator("#attack")).to_be_disabled()
@@ -110,6 +112,9 @@ def test_freeze_step_speed_and_restart_by_keys(open_page):
         page.keyboard.press("Escape")
         expect(page.locator("#keys-dialog")).to_be_hidden()
         assert page.complaints == []
+
+        os.kill(demo.worker_pid(), signal.SIGKILL)
+        expect(page.locator("#badge")).to_contain_text("STALE", timeout=3000)
 
 
 @pytest.mark.browser
