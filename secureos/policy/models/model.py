@@ -14,6 +14,10 @@ Undo = list[Callable[[], None]]
 """What takes back the effects of an event, oldest first; run backwards if the event is denied after all."""
 
 
+class Incorrect(Exception):
+    """An expression has no value for this event; its text says why, and the event is denied."""
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """A rule or an expression of a model.
@@ -21,11 +25,15 @@ class Operation:
     Attributes:
         run: A rule is called with event, undo list and arguments; it returns None (granted) or the reason of its
             denial as a sentence (empty: the argument says it all). Before it changes state it appends to the undo
-            list what takes the change back. An expression is called with event and arguments and returns its value.
+            list what takes the change back. An expression is called with event and arguments; it returns its value or
+            raises `Incorrect`.
         parameters: The fields of the argument `{…}`, in the order in which `run` takes them.
         single: What the argument `(…)` must be, if it takes one.
         unit: Whether it takes the argument `()`.
         value: The type of an expression's value; None for a rule.
+        choose: For an expression that a `choice` can be made on: called at load with the text of a case, it raises
+            ValueError with a sentence if that is no possible case, else it returns what tells at run time whether
+            the expression's value falls into the case. An expression with it stands in a `choice` only.
     """
 
     run: Callable[..., Any]
@@ -33,10 +41,15 @@ class Operation:
     single: Shape | None = None
     unit: bool = False
     value: ValueType | None = None
+    choose: Callable[[str], Callable[[Any], bool]] | None = None
 
 
 class Model(ABC):
-    """One policy object with its state. A model is one file; it registers in `secureos.policy.models`."""
+    """One policy object with its state. A model is one file in this folder; the registry finds it there.
+
+    Containers that hold state keep their identity: what reads them without asking the model (code made for speed)
+    sees every change, also those of `restore`.
+    """
 
     kind: ClassVar[str]
     unsupported: ClassVar[frozenset[str]] = frozenset()
