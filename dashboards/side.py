@@ -34,7 +34,7 @@ class Side:
 
     async def open(self) -> None:
         """Connect the twin and enter the acts before the attack."""
-        await self.run.open()
+        await self.run.open(armed=False)
         self.script.enter()
         self._verdicts = VerdictFeed(self.run.twin.controller.kernel.audit)
 

@@ -154,12 +154,16 @@ class Run:
         """When the attacker acts first (s), or None if never."""
         return next((act.at_ns / NS_PER_S for act in self.plan if act.by == "attacker"), None)
 
-    async def open(self) -> None:
-        """Connect the twin and its actors, and enter everything into the agenda."""
+    async def open(self, *, armed: bool = True) -> None:
+        """Connect the twin and its actors and start it; unless `armed`, no act is entered into the agenda yet."""
         await self._connect()
         self.twin.start()
-        for act in self.plan:
-            self.twin.clock.at(act.at_ns, "scenario.act", asdict(act), phase=Phase.CLIENT)
+        for act in self.plan if armed else ():
+            self.enter(act, act.at_ns)
+
+    def enter(self, act: Planned, at_ns: int) -> int:
+        """Enter one act into the agenda, for `at_ns`; the answer is the order by which the clock cancels it."""
+        return self.twin.clock.at(at_ns, "scenario.act", asdict(act), phase=Phase.CLIENT)
 
     async def advance(self, until_s: float, progress: Progress | None = None) -> None:
         """Go on to `until_s`, as fast as possible."""

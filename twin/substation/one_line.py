@@ -152,7 +152,7 @@ class _Pen:
                 self._breaker(low, x, _LOW_BREAKER_Y),
                 *(_text(x + 18, y + 6, name, "name left") for name, y in _beside(line, high, low)),
                 _text(x + 26, _TRANSFORMER_Y + 7, f"T{number} 40 MVA", "who left"),
-                self._value(x - 66, _LOW_BREAKER_Y + 6, low + ".P", "kW"),
+                self._value(x - 74, _LOW_BREAKER_Y + 6, low + ".P", "kW"),
             )
         )
 
