@@ -6,8 +6,11 @@ from pkgutil import iter_modules
 from typing import Final
 
 from secureos.policy.models.base import Base
+from secureos.policy.models.budget import Budget
 from secureos.policy.models.configuration import Configuration
+from secureos.policy.models.flow import Flow
 from secureos.policy.models.model import Incorrect, Model, Operation, Undo
+from secureos.policy.models.point_set import PointSet
 
 
 def _models() -> Iterator[tuple[str, type[Model]]]:
@@ -23,7 +26,7 @@ def _models() -> Iterator[tuple[str, type[Model]]]:
 MODELS: Final[dict[str, type[Model]]] = dict(_models())
 """Every model by the name that a policy gives it."""
 
-LATER_MODELS: Final = frozenset({"Pred", "Bool", "Math", "Struct", "Regex", "HashSet", "StaticMap", "Mic"})
+LATER_MODELS: Final = frozenset({"Pred", "Bool", "Math", "Struct"})
 """Models of the language that are not built yet; naming one is told as such, not as a slip."""
 
 LATER_OBJECTS: Final = frozenset({"pred", "bool", "math", "struct"})
@@ -34,9 +37,12 @@ __all__ = [
     "LATER_OBJECTS",
     "MODELS",
     "Base",
+    "Budget",
     "Configuration",
+    "Flow",
     "Incorrect",
     "Model",
     "Operation",
+    "PointSet",
     "Undo",
 ]

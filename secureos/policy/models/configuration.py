@@ -102,6 +102,20 @@ class Configuration:
                 found[entry.key] = entry.value
         return found
 
+    def name_of(self, value: psl.Expression | None, what: str, known: Iterable[str]) -> str:
+        """A text out of known ones."""
+        name, names = self.text(value), tuple(known)
+        if value is not None and name and name not in names:
+            self.say(value.span, f"unknown {what} `{name}`{near(name, names)}")
+        return name
+
+    def names_of(self, value: psl.Expression | None, what: str, known: Iterable[str]) -> tuple[str, ...]:
+        """A list of such texts, none of them twice."""
+        names = tuple(known)
+        for item in self.items(value):
+            self.name_of(item, what, names)
+        return self.distinct_texts(value)
+
     def integer(self, value: psl.Expression | None, low: int, high: int) -> int:
         """An integer within bounds; `low` where it is not."""
         if value is None:

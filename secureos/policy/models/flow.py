@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from secureos.policy import syntax as psl
+from secureos.policy.models.arguments import WORD, case_out_of
+from secureos.policy.models.changes import drop, put
 from secureos.policy.models.configuration import Configuration
-from secureos.policy.models.model import Model, Operation, Undo
+from secureos.policy.models.model import Incorrect, Model, Operation, Undo
 from secureos.policy.values import INTEGER, LiteralType, Shape, ValueType, is_run_of
 from secureos.xdl.source import near
 
 if TYPE_CHECKING:
     from secureos.policy.verdict import Event
+
+MAX_SUBJECTS: Final = 65_536
 
 
 class Flow(Model):
@@ -22,14 +26,24 @@ class Flow(Model):
     Parameters:
         type State: The states, `"a" | "b" | …`.
         config = { states, initial, transitions }: The list of states, the first one, and from each state the list
-            of those that can follow. A state without transitions is final. To stay is a transition as any other.
+            of those that can follow. A state without transitions is final.
 
     Rules:
         init {sid}: Begins an automaton in the initial state; denied if `sid` has one.
-        fini {sid}: Ends it; denied if `sid` has none.
+        fini {sid}: Ends it.
         enter {sid, state}: Goes to `state`; denied unless that transition is listed.
         allow {sid, states}: Granted if the automaton is in one of `states`.
-        All but `init` deny a `sid` without automaton.
+
+    Expressions:
+        query {sid}: The state, for a `choice` whose cases are states.
+
+    Semantics:
+        All but `init` deny a `sid` that has no automaton. To stay in a state is a transition as any other: it must
+        be listed. At most 65,536 automata are kept; `init` is denied beyond.
+
+    Errors:
+        Refused at load: a state that is not listed, wherever it is named; a state listed twice; `type State` and
+        `states` that differ; a case of a `choice` that is no state.
 
     Example::
 
@@ -38,12 +52,24 @@ class Flow(Model):
             config = { states : ["new", "armed", "fired"], initial : "new",
                        transitions : { "new" : ["armed"], "armed" : ["fired"] } }
         }
-        execute dst=Rtu { life.init {sid : dst_sid} }
-        request dst=Rtu method=Fire { life.enter {sid : dst_sid, state : "fired"} }
+        execute dst=Pump { life.init {sid : dst_sid} }
+        request dst=Pump method=Arm { life.enter {sid : dst_sid, state : "armed"} }
+        request dst=Pump method=Fire { life.enter {sid : dst_sid, state : "fired"} }
+        assert {
+            setup { pump <- execute dst=Pump }
+            sequence {
+                deny  request src=Panel dst=pump method=Fire
+                grant request src=Panel dst=pump method=Arm
+                grant request src=Panel dst=pump method=Fire
+                deny  request src=Panel dst=pump method=Fire
+            }
+        }
+
+    Source:
+        The security model Flow of KasperskyOS Community Edition.
     """
 
     kind = "Flow"
-    unsupported = frozenset({"query"})
 
     def __init__(
         self, name: str, *, states: tuple[str, ...], initial: str, transitions: Mapping[str, frozenset[str]]
@@ -55,6 +81,8 @@ class Flow(Model):
         words = f"one of the states {', '.join(states)}"
         state = Shape(words, partial(_is_state, frozenset(states)), states)
         some = Shape(f"a list of states out of {', '.join(states)}", is_run_of(state.fits), states)
+        query = Operation(self._query, {"sid": INTEGER}, value=WORD, choose=case_out_of("state", states))
+        self.expressions = {"query": query}
         self.rules = {
             "init": Operation(self._init, {"sid": INTEGER}),
             "fini": Operation(self._fini, {"sid": INTEGER}),
@@ -85,19 +113,21 @@ class Flow(Model):
 
     def restore(self, state: Any) -> None:  # noqa: ANN401
         """Take over what `snapshot` gave."""
-        self._state = dict(state)
+        self._state.clear()
+        self._state.update(map(tuple, state))
 
     def _init(self, _event: Event, undo: Undo, sid: int) -> str | None:
         if sid in self._state:
             return f"`{self.name}`: subject {sid} has begun already"
-        self._set(undo, sid, self._initial)
+        if len(self._state) >= MAX_SUBJECTS:
+            return f"`{self.name}`: there are {MAX_SUBJECTS} automata already"
+        put(undo, self._state, sid, self._initial)
         return None
 
     def _fini(self, _event: Event, undo: Undo, sid: int) -> str | None:
         if sid not in self._state:
             return self._unknown(sid)
-        before = self._state.pop(sid)
-        undo.append(partial(self._state.__setitem__, sid, before))
+        drop(undo, self._state, sid)
         return None
 
     def _enter(self, _event: Event, undo: Undo, sid: int, state: str) -> str | None:
@@ -106,7 +136,7 @@ class Flow(Model):
             return self._unknown(sid)
         if state not in self._transitions.get(before, frozenset()):
             return f"`{self.name}`: subject {sid} cannot go from `{before}` to `{state}`"
-        self._set(undo, sid, state)
+        put(undo, self._state, sid, state)
         return None
 
     def _allow(self, _event: Event, _undo: Undo, sid: int, states: Sequence[str]) -> str | None:
@@ -115,13 +145,11 @@ class Flow(Model):
             return self._unknown(sid)
         return None if now in states else f"`{self.name}`: subject {sid} is in `{now}`, not in {' or '.join(states)}"
 
-    def _set(self, undo: Undo, sid: int, state: str) -> None:
-        before = self._state.get(sid)
-        if before is None:
-            undo.append(partial(self._state.__delitem__, sid))
-        else:
-            undo.append(partial(self._state.__setitem__, sid, before))
-        self._state[sid] = state
+    def _query(self, _event: Event, sid: int) -> str:
+        state = self._state.get(sid)
+        if state is None:
+            raise Incorrect(self._unknown(sid))
+        return state
 
     def _unknown(self, sid: int) -> str:
         return f"`{self.name}`: subject {sid} has not begun"

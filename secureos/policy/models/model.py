@@ -53,12 +53,12 @@ class Model(ABC):
 
     kind: ClassVar[str]
     unsupported: ClassVar[frozenset[str]] = frozenset()
-    """Operations that the language has but this first cut has not."""
+    """Operations that the language has but the model has not."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.rules: Mapping[str, Operation] = {}
-        self.expressions: Mapping[str, Operation] = {}
+        self.rules: dict[str, Operation] = {}
+        self.expressions: dict[str, Operation] = {}
 
     @classmethod
     @abstractmethod
