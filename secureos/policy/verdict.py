@@ -44,9 +44,12 @@ class Verdict:
             no rule applies, `engine` if none could be asked.
         reason: A sentence for people.
         tried: The rules asked, in their order, the deciding one last.
+        audited: Whether the policy's audit configuration asks for a record of it. Denials by `default` and by
+            `engine` are always recorded.
     """
 
     granted: bool
     rule: str
     reason: str
     tried: tuple[str, ...] = ()
+    audited: bool = True
