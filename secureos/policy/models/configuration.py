@@ -104,10 +104,16 @@ class Configuration:
 
     def name_of(self, value: psl.Expression | None, what: str, known: Iterable[str]) -> str:
         """A text out of known ones."""
-        name, names = self.text(value), tuple(known)
-        if value is not None and name and name not in names:
-            self.say(value.span, f"unknown {what} `{name}`{near(name, names)}")
+        name = self.text(value)
+        if value is not None and name:
+            self.known(value.span, what, name, known)
         return name
+
+    def known(self, span: Span, what: str, name: str, known: Iterable[str]) -> None:
+        """Note a name that does not exist."""
+        names = tuple(known)
+        if name not in names:
+            self.say(span, f"unknown {what} `{name}`{near(name, names)}")
 
     def names_of(self, value: psl.Expression | None, what: str, known: Iterable[str]) -> tuple[str, ...]:
         """A list of such texts, none of them twice."""

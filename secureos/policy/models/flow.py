@@ -12,7 +12,6 @@ from secureos.policy.models.changes import drop, put
 from secureos.policy.models.configuration import Configuration
 from secureos.policy.models.model import Incorrect, Model, Operation, Undo
 from secureos.policy.values import INTEGER, LiteralType, Shape, ValueType, is_run_of
-from secureos.xdl.source import near
 
 if TYPE_CHECKING:
     from secureos.policy.verdict import Event
@@ -98,7 +97,7 @@ class Flow(Model):
         states = configuration.distinct_texts(keys.get("states"))
         if kind is not None and states:
             _check_type(configuration, kind, states)
-        initial = _state(configuration, keys.get("initial"), states)
+        initial = configuration.name_of(keys.get("initial"), "state", states)
         return partial(
             cls,
             configuration.name,
@@ -159,13 +158,6 @@ def _is_state(states: frozenset[str], kind: ValueType) -> bool:
     return isinstance(kind, LiteralType) and kind.value in states
 
 
-def _state(configuration: Configuration, value: psl.Expression | None, states: Sequence[str]) -> str:
-    name = configuration.text(value)
-    if value is not None and name and name not in states:
-        configuration.say(value.span, f"unknown state `{name}`{near(name, states)}")
-    return name
-
-
 def _check_type(configuration: Configuration, kind: psl.TypeExpression, states: Sequence[str]) -> None:
     options = kind.options if isinstance(kind, psl.VariantType) else (kind,)
     declared = [option.value for option in options if isinstance(option, psl.Constant)]
@@ -180,7 +172,7 @@ def _transitions(
 ) -> dict[str, frozenset[str]]:
     found: dict[str, frozenset[str]] = {}
     for source, targets in configuration.entries(value).items():
-        if source not in states:
-            configuration.say(targets.span, f"unknown state `{source}`{near(source, states)}")
-        found[source] = frozenset(_state(configuration, item, states) for item in configuration.items(targets))
+        configuration.known(targets.span, "state", source, states)
+        items = configuration.items(targets)
+        found[source] = frozenset(configuration.name_of(item, "state", states) for item in items)
     return found
