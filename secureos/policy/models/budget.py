@@ -8,9 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from secureos.policy import syntax as psl
+from secureos.policy.models.arguments import COMMAND, REPORT
 from secureos.policy.models.configuration import Configuration
+from secureos.policy.models.measured import MAX_MS, NS_PER_MS, Measurements
 from secureos.policy.models.model import Model, Operation, Undo
-from secureos.policy.values import COMPUTED, INTEGERS, TEXTS
+from secureos.policy.values import COMPUTED
 
 if TYPE_CHECKING:
     from secureos.policy.verdict import Event
@@ -18,9 +20,7 @@ if TYPE_CHECKING:
 MAX_ENTRIES: Final = 64
 """How often one point can be spent within one window; the next time is denied. Bounds memory and time."""
 
-_MAX_MS: Final = 30 * 24 * 3600 * 1000
 _MAX_WEIGHT: Final = 2**31 - 1
-_NS_PER_MS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,69 +40,83 @@ class Entry(NamedTuple):
     weight: int
 
 
-class Reading(NamedTuple):
-    """The last report on a measurement; the value None is unknown."""
-
-    at_ns: int
-    value: int | None
-
-
 class Budget(Model):
-    """A sum over a sliding window, e.g. how much load may be switched off within a minute.
+    """What is spent within a sliding window never exceeds a limit, e.g. how much load is switched off in a minute.
 
-    Parameters (`config = { … }`, all integers):
+    Parameters (`config = { … }`, all integers but the last):
         limit: The sum within the window never exceeds it; 0 to 2^31 - 1, in the unit of the measurements.
         window_ms, max_age_ms: 1 ms to 30 days.
         weighs: For each point that costs something `{ by, at_least, until }`: the measurement that weighs it, the
             least weight, and optionally a contact that reads 1 while nothing is spent (a closed breaker).
+        unit: Optionally the unit of the measurements as a text, for the sentences.
 
     Rules:
         observe {points, values, quality}: Takes over reports of the points named in `by` and `until`, in their
-            order; others are ignored. Quality 0 is good, any other makes the point unknown. Denied only if the
-            lists differ in length. When `until` has been reported 0 after a spending and then 1, what is still
-            outstanding for its points is given back: 0, then 1. A mere 1 gives nothing back, because right after
-            an opening was granted the contact still reads closed.
-        spend {points, values}: Weighs each listed point that is in `weighs` and whose value is not 0, at the
-            greater of `at_least` and the magnitude of `by`. Denied if a measurement is unknown or older than
-            `max_age_ms`, if the sum would exceed `limit`, or if a point was spent 64 times within the window. Points
-            that are not in `weighs` weigh nothing. A point listed several times in one message is weighed once:
-            one message operates it once.
+            order; others are passed over. Quality 0 is good, any other makes the point unknown. Denied only if the
+            lists differ in length.
+        spend {points, values}: Weighs each listed point that is in `weighs` and whose value is not 0, at the greater
+            of `at_least` and the magnitude of `by`. Denied if a measurement is unknown or older than `max_age_ms`,
+            if the sum would exceed `limit`, or if a point was spent 64 times within the window.
 
     Expressions:
         spent (): The sum of what was spent less than `window_ms` ago and not given back.
 
+    Semantics:
+        When `until` has been reported 0 after a spending and then 1, what is still outstanding for its points is
+        given back: 0, then 1. A mere 1 gives nothing back, because right after an opening was granted the contact
+        still reads closed. Points that are not in `weighs` weigh nothing. A point listed several times in one
+        message is weighed once: one message operates it once.
+
+    Errors:
+        Refused at load: missing or unknown settings, numbers outside their bounds.
+
     Example::
 
         policy object minute : Budget {
-            config = { limit : 12000, window_ms : 60000, max_age_ms : 1000,
-                       weighs : { "Q3.open" : { by : "Q3.P", at_least : 2000, until : "Q3.closed" } } }
+            config = { limit : 100, window_ms : 60000, max_age_ms : 1000, unit : "kW",
+                       weighs : { "Q3.open" : { by : "Q3.P", at_least : 20, until : "Q3.closed" } } }
         }
-        security src=Driver method=Report {
+        security src=Sensor method=Report {
             minute.observe {points : message.tags, values : message.values, quality : message.quality}
         }
-        request dst=Driver method=Write { minute.spend {points : message.tags, values : message.values} }
+        request dst=Pump method=Write { minute.spend {points : message.tags, values : message.values} }
+        assert {
+            sequence {
+                deny  request src=Panel dst=Pump method=Write { tags : ["Q3.open"], values : [1] }
+                grant security src=Sensor method=Report { tags : ["Q3.P"], values : [60], quality : [0] }
+                grant request src=Panel dst=Pump method=Write { tags : ["Q3.open"], values : [1] }
+                deny  request src=Panel dst=Pump method=Write { tags : ["Q3.open"], values : [1] }
+                grant security src=Sensor method=Report { tags : ["Q3.closed"], values : [0], quality : [0] }
+                grant security src=Sensor method=Report { tags : ["Q3.closed"], values : [1], quality : [0] }
+                grant request src=Panel dst=Pump method=Write { tags : ["Q3.open"], values : [1] }
+            }
+        }
+
+    Source:
+        Our own.
     """
 
     kind = "Budget"
 
-    def __init__(self, name: str, *, limit: int, window_ms: int, max_age_ms: int, weighs: Mapping[str, Weigh]) -> None:
+    def __init__(
+        self, name: str, *, limit: int, window_ms: int, max_age_ms: int, weighs: Mapping[str, Weigh], unit: str = ""
+    ) -> None:
         super().__init__(name)
         self._limit = limit
-        self._window_ns = window_ms * _NS_PER_MS
-        self._max_age_ns = max_age_ms * _NS_PER_MS
+        self._window_ns = window_ms * NS_PER_MS
+        self._unit = f" {unit}" if unit else ""
         self._weighs = weighs
-        self._measured = frozenset(weigh.by for weigh in weighs.values())
+        self._measured = Measurements(name, (weigh.by for weigh in weighs.values()), max_age_ms)
         self._contacts = {
             contact: frozenset(point for point, weigh in weighs.items() if weigh.until == contact)
             for contact in sorted({weigh.until for weigh in weighs.values() if weigh.until is not None})
         }
         # The state is replaced, never changed in place: taking an effect back is putting the old value back.
-        self._readings: Mapping[str, Reading] = {}
         self._opened: frozenset[str] = frozenset()  # contacts that read 0 since their points were spent
         self._entries: tuple[Entry, ...] = ()
         self.rules = {
-            "observe": Operation(self._observe, {"points": TEXTS, "values": INTEGERS, "quality": INTEGERS}),
-            "spend": Operation(self._spend, {"points": TEXTS, "values": INTEGERS}),
+            "observe": Operation(self._observe, REPORT),
+            "spend": Operation(self._spend, COMMAND),
         }
         self.expressions = {"spent": Operation(self._spent, unit=True, value=COMPUTED)}
 
@@ -110,46 +124,45 @@ class Budget(Model):
     def configure(cls, configuration: Configuration) -> Callable[[], Model]:
         """Check ranges and names."""
         configuration.types()
-        keys = configuration.keys(configuration.config(), ("limit", "window_ms", "max_age_ms", "weighs"))
+        keys = configuration.keys(configuration.config(), ("limit", "window_ms", "max_age_ms", "weighs"), ("unit",))
         rows = configuration.entries(keys.get("weighs"))
         return partial(
             cls,
             configuration.name,
             limit=configuration.integer(keys.get("limit"), 0, _MAX_WEIGHT),
-            window_ms=configuration.integer(keys.get("window_ms"), 1, _MAX_MS),
-            max_age_ms=configuration.integer(keys.get("max_age_ms"), 1, _MAX_MS),
+            window_ms=configuration.integer(keys.get("window_ms"), 1, MAX_MS),
+            max_age_ms=configuration.integer(keys.get("max_age_ms"), 1, MAX_MS),
             weighs={point: _weigh(configuration, row) for point, row in rows.items()},
+            unit=configuration.text(keys.get("unit")),
         )
 
     def snapshot(self) -> Any:  # noqa: ANN401
         """Readings, contacts seen open, and entries."""
         return {
-            "readings": {name: list(self._readings[name]) for name in sorted(self._readings)},
+            "readings": self._measured.snapshot(),
             "opened": sorted(self._opened),
             "entries": [list(entry) for entry in self._entries],
         }
 
     def restore(self, state: Any) -> None:  # noqa: ANN401
         """Take over what `snapshot` gave."""
-        self._readings = {name: Reading(*row) for name, row in state["readings"].items()}
+        self._measured.restore(state["readings"])
         self._opened = frozenset(state["opened"])
         self._entries = tuple(Entry(*row) for row in state["entries"])
 
     def _observe(
         self, event: Event, undo: Undo, points: Sequence[str], values: Sequence[int], quality: Sequence[int]
     ) -> str | None:
-        if not len(points) == len(values) == len(quality):
-            lengths = f"{len(points)}, {len(values)} and {len(quality)}"
-            return f"`{self.name}`: points, values and quality have {lengths} items"
-        readings, opened, entries = dict(self._readings), self._opened, self._entries
+        why = self._measured.observe(event, undo, points, values, quality)
+        if why is not None or not self._contacts:
+            return why
+        opened, entries = self._opened, self._entries
         for point, value, bad in zip(points, values, quality, strict=True):
-            if point in self._measured:
-                readings[point] = Reading(event.at_ns, None if bad else value)
             if point in self._contacts:
                 if value and not bad and point in opened:
                     entries = tuple(entry for entry in entries if entry.point not in self._contacts[point])
                 opened = opened | {point} if not value and not bad else opened - {point}
-        self._replace(undo, readings, opened, entries)
+        self._replace(undo, opened, entries)
         return None
 
     def _spend(self, event: Event, undo: Undo, points: Sequence[str], values: Sequence[int]) -> str | None:
@@ -169,12 +182,11 @@ class Budget(Model):
             new.append(Entry(event.at_ns, point, weight))
         spent, more = _sum(kept), _sum(new)
         if spent + more > self._limit:
-            return (
-                f"`{self.name}`: {spent} already spent in the last {self._window}, {more} asked,"
-                f" {spent + more} would exceed the limit of {self._limit}"
-            )
+            shown, asked_for, sum_, limit = (f"{sum_}{self._unit}" for sum_ in (spent, more, spent + more, self._limit))
+            why = f"{shown} already spent in the last {self._window}, {asked_for} asked"
+            return f"`{self.name}`: {why}, {sum_} would exceed the limit of {limit}"
         closing = {weigh.until for weigh in map(self._weighs.__getitem__, asked)}
-        self._replace(undo, self._readings, self._opened - closing, (*kept, *new))
+        self._replace(undo, self._opened - closing, (*kept, *new))
         return None
 
     def _spent(self, event: Event) -> int:
@@ -185,31 +197,22 @@ class Budget(Model):
 
     def _weight(self, point: str, at_ns: int) -> int | str:
         weigh = self._weighs[point]
-        reading = self._readings.get(weigh.by)
-        why = f"`{self.name}`: `{point}` cannot be weighed, because `{weigh.by}`"
-        if reading is None:
-            return f"{why} has not been measured yet"
-        if reading.value is None:
-            return f"{why} is marked bad"
-        age_ns = at_ns - reading.at_ns
-        if age_ns > self._max_age_ns:
-            most = self._max_age_ns // _NS_PER_MS
-            return f"{why} was measured {age_ns // _NS_PER_MS} ms ago, at most {most} ms are allowed"
-        return max(weigh.at_least, abs(reading.value))
+        measured = self._measured.read(weigh.by, at_ns)
+        if isinstance(measured, str):
+            return f"`{self.name}`: `{point}` cannot be weighed, because {measured}"
+        return max(weigh.at_least, abs(measured))
 
     @property
     def _window(self) -> str:
-        milliseconds = self._window_ns // _NS_PER_MS
+        milliseconds = self._window_ns // NS_PER_MS
         return f"{milliseconds // 1000} s" if milliseconds % 1000 == 0 else f"{milliseconds} ms"
 
-    def _replace(
-        self, undo: Undo, readings: Mapping[str, Reading], opened: frozenset[str], entries: tuple[Entry, ...]
-    ) -> None:
-        undo.append(partial(self._put, self._readings, self._opened, self._entries))
-        self._put(readings, opened, entries)
+    def _replace(self, undo: Undo, opened: frozenset[str], entries: tuple[Entry, ...]) -> None:
+        undo.append(partial(self._put, self._opened, self._entries))
+        self._put(opened, entries)
 
-    def _put(self, readings: Mapping[str, Reading], opened: frozenset[str], entries: tuple[Entry, ...]) -> None:
-        self._readings, self._opened, self._entries = readings, opened, entries
+    def _put(self, opened: frozenset[str], entries: tuple[Entry, ...]) -> None:
+        self._opened, self._entries = opened, entries
 
 
 def _sum(entries: Sequence[Entry]) -> int:

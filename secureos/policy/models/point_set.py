@@ -18,19 +18,37 @@ _Point = str | int
 
 
 class PointSet(Model):
-    """A set of tags (texts) or of integers that a message can be held against. It has no state.
+    """A set of tags (texts) or of integers that a message can be held against.
 
     Parameters:
         config = [ … ]: The members, all texts or all integers.
 
-    Expressions, where `points` is one point or a list of points of the members' type:
+    Rules:
+        None.
+
+    Expressions:
         meets {points}: Whether some of the points are members; false for an empty list.
         covers {points}: Whether all of the points are members; true for an empty list.
+
+    Semantics:
+        It has no state. `points` is one point or a list of points of the members' type.
+
+    Errors:
+        Refused at load: no members, members of both types, a member listed twice, points of the other type.
 
     Example::
 
         policy object locked : PointSet { config = ["V7.open", "V7.close"] }
-        request dst=Driver method=Write { deny (locked.meets {points : message.tags}) }
+        request dst=Pump method=Write { deny (locked.meets {points : message.tags}) }
+        assert {
+            sequence {
+                grant request src=Panel dst=Pump method=Write { tags : ["V8.open"], values : [1] }
+                deny  request src=Panel dst=Pump method=Write { tags : ["V8.open", "V7.open"], values : [1, 1] }
+            }
+        }
+
+    Source:
+        Our own; a HashSet of KasperskyOS holds no texts, and its contents are state.
     """
 
     kind = "PointSet"

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from secureos.policy import syntax as psl
-from secureos.policy.models.arguments import TEXT, WORD, case_out_of, name_out_of, one_of
+from secureos.policy.models.arguments import WORD, case_out_of, name_out_of, one_of
 from secureos.policy.models.changes import drop, put
 from secureos.policy.models.configuration import Configuration
 from secureos.policy.models.model import Incorrect, Model, Operation, Undo
@@ -88,7 +88,7 @@ class TypeEnforcement(Model):
         self.types: dict[int, str] = {}
         kind = one_of("one of the types", types)
         permissions = name_out_of("a permission", sorted(set().union(*allow.values())))
-        access = {"source": INTEGER, "target": INTEGER, "permission": permissions if allow else TEXT}
+        access = {"source": INTEGER, "target": INTEGER, "permission": permissions}
         self.rules = {
             "label": Operation(self._label, {"sid": INTEGER, "type": kind}),
             "unlabel": Operation(self._unlabel, {"sid": INTEGER}),
