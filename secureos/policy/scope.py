@@ -2,25 +2,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Final
 
 from secureos.policy import syntax as psl
 from secureos.policy.syntax import EventKind
-from secureos.xdl import Method, Parameter, TaskClass
+from secureos.xdl import Endpoint, Method, Parameter, TaskClass
+from secureos.xdl.model import ANY, may_be
 from secureos.xdl.source import Diagnostic, PolicyError, near
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One method at one endpoint of one server's class (for `security` the caller's security interface)."""
+    """One method at one endpoint of one server's class (for `security` the caller's security interface).
+
+    A name that ends in `*` stands for any that begins so: what the descriptions at hand do not say.
+    """
 
     server: str
     endpoint: str
     component: str | None
     interface: str
     method: Method
+
+    def name(self, key: str) -> str | None:
+        """What a selector of that key is held against."""
+        return self.method.name if key == "method" else getattr(self, key)
+
+    def named(self, key: str, value: str) -> Target:
+        """This target, once a selector says what that name is."""
+        match key:
+            case "method":
+                return replace(self, method=replace(self.method, name=value))
+            case "endpoint":
+                return replace(self, endpoint=value)
+            case "component":
+                return replace(self, component=value)
+        return replace(self, interface=value)
+
+
+class Targets:
+    """Some of the targets, and those of them that a selector leaves; each choice is made once."""
+
+    def __init__(self, every: tuple[Target, ...]) -> None:
+        self.every = every
+        self._exact: dict[str, dict[str | None, list[Target]]] = {}
+        self._open: dict[str, list[Target]] = {}
+        self._narrowed: dict[tuple[str, str], Targets] = {}
+
+    def narrow(self, key: str, value: str) -> Targets:
+        """Those whose `key` is, or can be, `value`."""
+        found = self._narrowed.get((key, value))
+        if found is None:
+            if key not in self._exact:
+                self._index(key)
+            left = list(self._exact[key].get(value, ()))
+            left += [one.named(key, value) for one in self._open[key] if may_be(one.name(key), value)]
+            found = self._narrowed[key, value] = Targets(tuple(left))
+        return found
+
+    def names(self, key: str) -> set[str]:
+        """Every value of `key`, for near matches in error messages."""
+        return {name for one in self.every if (name := one.name(key)) is not None and not name.endswith(ANY)}
+
+    @cached_property
+    def methods(self) -> tuple[Target, ...]:
+        """One target for each method that is described."""
+        found = {id(one.method): one for one in self.every if not one.method.opaque}
+        return tuple(found.values())
+
+    @cached_property
+    def is_opaque(self) -> bool:
+        """Whether some of them are not described."""
+        return any(one.method.opaque for one in self.every)
+
+    @cached_property
+    def signature(self) -> tuple[int, ...]:
+        """Equal for targets with the same methods; it tells nothing else, and only while they exist."""
+        return (*(id(one.method) for one in self.methods), *(-1,) * self.is_opaque)
+
+    def _index(self, key: str) -> None:
+        exact: dict[str | None, list[Target]] = {}
+        unknown: list[Target] = []
+        for one in self.every:
+            name = one.name(key)
+            if name is not None and name.endswith(ANY):
+                unknown.append(one)
+            else:
+                exact.setdefault(name, []).append(one)
+        self._exact[key], self._open[key] = exact, unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,28 +103,43 @@ class Scope:
         kind: The event.
         classes: The classes that the policy uses.
         where: The value of each selector that is set.
-        targets: Every message that the section can meet; empty for `execute`, which has none.
+        left: Every message that the section can meet; empty for `execute`, which has none.
     """
 
     kind: EventKind
     classes: Mapping[str, TaskClass]
     where: Mapping[str, str]
-    targets: tuple[Target, ...]
+    left: Targets = field(repr=False)
 
     @classmethod
     def of(cls, kind: EventKind, classes: Mapping[str, TaskClass]) -> Scope:
         """Everything of one kind."""
-        targets: tuple[Target, ...] = ()
+        targets: Iterable[Target] = ()
         if kind == "security":
-            targets = tuple(_security_targets(classes.values()))
+            targets = _security_targets(classes.values())
         elif kind != "execute":
-            targets = tuple(_endpoint_targets(classes.values()))
-        return cls(kind, classes, {}, targets)
+            targets = _endpoint_targets(classes.values())
+        return cls(kind, classes, {}, Targets(tuple(targets)))
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """Every message that the section can meet."""
+        return self.left.every
+
+    @property
+    def is_opaque(self) -> bool:
+        """Whether messages can come whose description is not at hand."""
+        return self.left.is_opaque
 
     @property
     def server_key(self) -> str:
         """Which selector names the class that the method belongs to."""
         return "dst" if self.kind == "request" else "src"
+
+    def messages(self) -> Iterator[tuple[tuple[Parameter, ...], Target]]:
+        """The fields of each message that can come and is described."""
+        for target in self.left.methods:
+            yield self.parameters(target), target
 
     def narrow(self, selectors: Iterable[psl.Selector]) -> Scope:
         """The scope of a section inside.
@@ -60,41 +147,20 @@ class Scope:
         Raises:
             PolicyError: A name does not exist, contradicts the section around, or has no meaning for the event.
         """
-        scope = self
+        where, left = dict(self.where), self.left
         for selector in selectors:
-            scope = scope._with(selector)
-        return scope
-
-    def _with(self, selector: psl.Selector) -> Scope:
-        key, value = selector.key, selector.value.text
-        if key not in _KEYS[self.kind]:
-            takes = ", ".join(f"`{name}`" for name in _KEYS[self.kind])
-            raise _mistake(selector, f"`{self.kind}` events have no `{key}`; they take {takes}")
-        if self.where.get(key, value) != value:
-            raise _mistake(selector, f"`{key}={value}` contradicts `{key}={self.where[key]}` around it")
-        where = {**self.where, key: value}
-        if key in ("src", "dst"):
-            self._check_class(selector)
-            if self.kind == "execute" or key != self.server_key:
-                return replace(self, where=where)
-        read = _READ["server" if key in ("src", "dst") else key]
-        left = tuple(target for target in self.targets if read(target) == value)
-        if not left:
-            raise _mistake(selector, self._why_nothing(key, value, read))
-        return replace(self, where=where, targets=left)
-
-    def _check_class(self, selector: psl.Selector) -> None:
-        name = selector.value.text
-        if name not in self.classes:
-            hint = near(name, self.classes) or f"; if it exists, add `use EDL {name}`"
-            raise _mistake(selector, f"unknown class `{name}`{hint}")
-
-    def _why_nothing(self, key: str, value: str, read: Callable[[Target], str | None]) -> str:
-        if key in ("src", "dst"):
-            return f"class `{value}` has no messages that a `{self.kind}` here could meet"
-        around = " ".join(f"{name}={text}" for name, text in self.where.items()) or "any class"
-        known = {text for target in self.targets if (text := read(target)) is not None}
-        return f"unknown {key} `{value}` in {around}{near(value, known)}"
+            key, value = selector.key, selector.value.text
+            self._check_key(selector, where)
+            where[key] = value
+            if key in ("src", "dst"):
+                self._check_class(selector)
+                if self.kind == "execute" or key != self.server_key:
+                    continue
+            inside = left.narrow("server" if key in ("src", "dst") else key, value)
+            if not inside.every:
+                raise _mistake(selector, self._why_nothing(key, value, where, left))
+            left = inside
+        return Scope(self.kind, self.classes, where, left)
 
     def parameters(self, target: Target) -> tuple[Parameter, ...]:
         """The fields of `message` for one of the targets."""
@@ -102,36 +168,57 @@ class Scope:
             return target.method.outputs
         return target.method.errors if self.kind == "error" else target.method.inputs
 
+    def _check_key(self, selector: psl.Selector, where: Mapping[str, str]) -> None:
+        key, value = selector.key, selector.value.text
+        if key not in KEYS[self.kind]:
+            takes = ", ".join(f"`{name}`" for name in KEYS[self.kind])
+            raise _mistake(selector, f"`{self.kind}` events have no `{key}`; they take {takes}")
+        if where.get(key, value) != value:
+            raise _mistake(selector, f"`{key}={value}` contradicts `{key}={where[key]}` around it")
+
+    def _check_class(self, selector: psl.Selector) -> None:
+        name = selector.value.text
+        if name not in self.classes:
+            hint = near(name, self.classes) or f"; if it exists, add `use EDL {name}`"
+            raise _mistake(selector, f"unknown class `{name}`{hint}")
+
+    def _why_nothing(self, key: str, value: str, where: Mapping[str, str], left: Targets) -> str:
+        if key in ("src", "dst"):
+            return f"class `{value}` has no messages that a `{self.kind}` here could meet"
+        around = " ".join(f"{name}={text}" for name, text in where.items() if name != key) or "any class"
+        return f"unknown {key} `{value}` in {around}{near(value, left.names(key))}"
+
 
 _CALL_KEYS: Final = ("src", "dst", "component", "interface", "endpoint", "method")
-_KEYS: Final[Mapping[EventKind, tuple[str, ...]]] = {
+KEYS: Final[Mapping[EventKind, tuple[str, ...]]] = {
     "execute": ("src", "dst"),
     "request": _CALL_KEYS,
     "response": _CALL_KEYS,
     "error": _CALL_KEYS,
     "security": ("src", "interface", "method"),
 }
-_READ: Final[Mapping[str, Callable[[Target], str | None]]] = {
-    "server": lambda target: target.server,
-    "component": lambda target: target.component,
-    "interface": lambda target: target.interface,
-    "endpoint": lambda target: target.endpoint,
-    "method": lambda target: target.method.name,
-}
+"""Which selectors an event takes."""
 
 
-def _endpoint_targets(classes: Iterable[TaskClass]) -> Iterable[Target]:
+def _endpoint_targets(classes: Iterable[TaskClass]) -> Iterator[Target]:
     for one in classes:
-        for endpoint in one.endpoints.values():
-            for method in endpoint.interface.methods.values():
-                yield Target(one.name, endpoint.path, endpoint.component, endpoint.interface.package, method)
+        for endpoint in (*one.endpoints.values(), *one.unknown):
+            yield from _methods(one.name, endpoint)
 
 
-def _security_targets(classes: Iterable[TaskClass]) -> Iterable[Target]:
+def _methods(server: str, endpoint: Endpoint) -> Iterator[Target]:
+    interface = endpoint.interface
+    for method in interface.methods.values():
+        yield Target(server, endpoint.path, endpoint.component, interface.package, method)
+    if interface.opaque:
+        method = Method(interface.package, ANY, -1, opaque=True)
+        yield Target(server, endpoint.path, endpoint.component, interface.package, method)
+
+
+def _security_targets(classes: Iterable[TaskClass]) -> Iterator[Target]:
     for one in classes:
         if one.security is not None:
-            for method in one.security.methods.values():
-                yield Target(one.name, "", None, one.security.package, method)
+            yield from _methods(one.name, Endpoint("", 0, one.security))
 
 
 def _mistake(selector: psl.Selector, message: str) -> PolicyError:

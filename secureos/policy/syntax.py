@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -212,14 +213,96 @@ class Choice:
 Item = Call | AuditUse | Match | Choice
 
 
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """An event with selectors and what is asked for it."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Template:
+    """What bindings have in common that are written alike; `keys` are those of their selectors, in their order."""
 
-    event: EventKind
-    selectors: tuple[Selector, ...]
-    body: tuple[Item, ...]
-    span: Span
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a binding without sections has of its own, beside what it shares with others like it.
+
+    Attributes:
+        template: Equal for bindings that are written alike.
+        names: The values of the selectors.
+        fixed: What else differs between bindings like it and decides whether they are right: all but `numbers`.
+        lines: The line of each of its rules.
+    """
+
+    template: Template
+    names: tuple[str, ...]
+    fixed: tuple[str, ...]
+    lines: tuple[int, ...]
+
+
+class Binding:
+    """An event with selectors and what is asked for it.
+
+    Attributes:
+        event: For which events.
+        selectors, body, span: What is written there. In a long file of bindings that are written alike they are
+            made when they are first looked at.
+        source: The file.
+        row: What tells it from bindings like it; None if nothing is known of such.
+    """
+
+    __slots__ = ("_make", "_parts", "event", "row", "source")
+
+    def __init__(
+        self,
+        event: EventKind,
+        selectors: tuple[Selector, ...],
+        body: tuple[Item, ...],
+        span: Span,
+        row: Row | None = None,
+    ) -> None:
+        self.event: EventKind = event
+        self.source = span.source
+        self.row = row
+        self._make: Callable[[], Binding] | None = None
+        self._parts: tuple[tuple[Selector, ...], tuple[Item, ...], Span] | None = (selectors, body, span)
+
+    @classmethod
+    def later(cls, event: EventKind, source: Source, row: Row, make: Callable[[], Binding]) -> Binding:
+        """A binding of which `make` makes the parts when they are first looked at."""
+        found = cls.__new__(cls)
+        found.event, found.source, found.row = event, source, row
+        found._make, found._parts = make, None
+        return found
+
+    @property
+    def selectors(self) -> tuple[Selector, ...]:
+        """The selectors as they are written."""
+        return self._made()[0]
+
+    @property
+    def body(self) -> tuple[Item, ...]:
+        """What is asked."""
+        return self._made()[1]
+
+    @property
+    def span(self) -> Span:
+        """The whole binding."""
+        return self._made()[2]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Binding):
+            return NotImplemented
+        return self.event == other.event and self._made() == other._made()
+
+    def __hash__(self) -> int:
+        return hash((self.event, self.span))
+
+    def __repr__(self) -> str:
+        return f"Binding({self.event!r}, {self.selectors!r}, {self.body!r}, {self.span!r})"
+
+    def _made(self) -> tuple[tuple[Selector, ...], tuple[Item, ...], Span]:
+        if self._parts is None:
+            made = self._make() if self._make is not None else self
+            self._parts, self._make = made._made(), None
+        return self._parts
 
 
 # ---- the other declarations ----------------------------------------------------------------------------------------

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from secureos.xdl.grammar import MAX_INTEGER, MIN_INTEGER
 from secureos.xdl.source import near
-from secureos.xdl.types import ArrayType, FieldType, IntegerType, SequenceType, StringType
+from secureos.xdl.types import ArrayType, FieldType, IntegerType, OpaqueType, SequenceType, StringType
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +47,49 @@ class ListType:
         return f"[{', '.join(map(str, self.items))}]"
 
 
-ValueType = FieldType | BooleanType | UnitType | LiteralType | ListType
+@dataclass(frozen=True, slots=True)
+class RecordType:
+    """A dictionary that stands in the policy itself."""
+
+    fields: Mapping[str, ValueType]
+
+    def __str__(self) -> str:
+        return "{" + ", ".join(f"{name} : {kind}" for name, kind in self.fields.items()) + "}"
+
+
+ValueType = FieldType | BooleanType | UnitType | LiteralType | ListType | RecordType
 
 COMPUTED: Final = IntegerType("an integer", MIN_INTEGER, MAX_INTEGER)
 """What arithmetic yields."""
 
 
+SID: Final = IntegerType("a security identifier", 0, MAX_INTEGER)
+
+# What is opaque may be anything: each of the tests below takes it, and a wrong value is found while deciding.
+
+
+def is_boolean(kind: ValueType) -> bool:
+    """Whether values of that type are Booleans."""
+    return isinstance(kind, BooleanType | OpaqueType)
+
+
 def is_integer(kind: ValueType) -> bool:
     """Whether values of that type are integers."""
-    return isinstance(kind, IntegerType) or (isinstance(kind, LiteralType) and isinstance(kind.value, int))
+    if isinstance(kind, LiteralType):
+        return isinstance(kind.value, int)
+    return isinstance(kind, IntegerType | OpaqueType)
 
 
 def is_text(kind: ValueType) -> bool:
     """Whether values of that type are texts."""
-    return isinstance(kind, StringType) or (isinstance(kind, LiteralType) and isinstance(kind.value, str))
+    if isinstance(kind, LiteralType):
+        return isinstance(kind.value, str)
+    return isinstance(kind, StringType | OpaqueType)
+
+
+def is_run(kind: ValueType) -> bool:
+    """Whether values of that type are lists of something."""
+    return isinstance(kind, SequenceType | ArrayType | ListType | OpaqueType)
 
 
 def is_run_of(fits: Callable[[ValueType], bool]) -> Callable[[ValueType], bool]:
@@ -69,7 +98,7 @@ def is_run_of(fits: Callable[[ValueType], bool]) -> Callable[[ValueType], bool]:
     def check(kind: ValueType) -> bool:
         if isinstance(kind, ListType):
             return all(map(fits, kind.items))
-        return isinstance(kind, SequenceType | ArrayType) and fits(kind.item)
+        return isinstance(kind, OpaqueType) or (isinstance(kind, SequenceType | ArrayType) and fits(kind.item))
 
     return check
 
@@ -84,7 +113,7 @@ class Shape:
 
     def refuse(self, kind: ValueType) -> str | None:
         """None if the type fits, else the end of a sentence."""
-        if self.fits(kind):
+        if isinstance(kind, OpaqueType) or self.fits(kind):
             return None
         options = kind.items if isinstance(kind, ListType) else (kind,)
         wrong = [str(option.value) for option in options if isinstance(option, LiteralType)]
@@ -92,7 +121,7 @@ class Shape:
         return f"must be {self.words}, not {kind}{next(hints, '')}"
 
 
-BOOLEAN: Final = Shape("a Boolean", lambda kind: isinstance(kind, BooleanType))
+BOOLEAN: Final = Shape("a Boolean", is_boolean)
 INTEGER: Final = Shape("an integer", is_integer)
 INTEGERS: Final = Shape("a list of integers", is_run_of(is_integer))
 TEXTS: Final = Shape("a list of texts", is_run_of(is_text))

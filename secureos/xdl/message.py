@@ -2,7 +2,7 @@
 
 A message is a plain mapping from field name to int, str, bytes, list, tuple, `array.array` or mapping. It is
 checked whenever a task sends one, so each method gets its checker made once, and long runs of integers are
-checked without a loop in Python.
+checked without a loop in Python. A handle is a mapping of `handle` and `rights`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from secureos.xdl.types import (
+    HANDLE_FIELDS,
     ArrayType,
     BytesType,
     FieldType,
     HandleType,
     IntegerType,
+    OpaqueType,
     Parameter,
     SequenceType,
     StringType,
@@ -75,7 +77,9 @@ def _check(kind: FieldType) -> Check:
     return _check_single(kind)
 
 
-def _check_single(kind: IntegerType | BytesType | StringType | StructType | UnionType | HandleType) -> Check:
+def _check_single(
+    kind: IntegerType | BytesType | StringType | StructType | UnionType | HandleType | OpaqueType,
+) -> Check:
     match kind:
         case IntegerType():
             return _integer(kind)
@@ -84,10 +88,12 @@ def _check_single(kind: IntegerType | BytesType | StringType | StructType | Unio
         case StringType():
             return _string(kind.limit)
         case StructType():
-            return _struct(kind)
+            return _struct(kind.fields, kind.name)
         case UnionType():
             return _union(kind)
-    return lambda _: " is a handle, which messages cannot carry yet"
+        case HandleType():
+            return _struct(HANDLE_FIELDS, str(kind))
+    return lambda _: None
 
 
 def _integer(kind: IntegerType) -> Check:
@@ -176,12 +182,12 @@ def _bounds(typecode: str) -> tuple[int, int]:
     return (0, 2**bits - 1) if typecode.isupper() else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
 
-def _struct(kind: StructType) -> Check:
-    check_fields = checker(kind.fields)
+def _struct(fields: Sequence[Parameter], name: str) -> Check:
+    check_fields = checker(fields)
 
     def check(value: object) -> str | None:
         if not isinstance(value, Mapping):
-            return f" must be a mapping of fields ({kind.name}), not {_kind(value)}"
+            return f" must be a mapping of fields ({name}), not {_kind(value)}"
         wrong = check_fields(value)
         return None if wrong is None else f": {wrong}"
 

@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Final, TypeVar
 
 from secureos.xdl.message import Check, checker
 from secureos.xdl.types import Parameter
+
+ANY: Final = "*"
+"""Stands for a name that no description at hand gives; no real name is written so."""
+
+Named = TypeVar("Named")
+
+
+class Open(Mapping[str, Named]):
+    """A mapping that is not known whole: it lists what is known, and makes up the rest when it is asked for."""
+
+    def __init__(self, known: Mapping[str, Named], invent: Callable[[str], Named | None]) -> None:
+        self._known = known
+        self._invent = invent
+
+    def __getitem__(self, name: str) -> Named:
+        found = self._known[name] if name in self._known else self._invent(name)
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
 
 
 @dataclass(frozen=True)
@@ -17,8 +43,9 @@ class Method:
     Attributes:
         package: The interface's package, e.g. `holdfast.Outputs`.
         name: E.g. `Write`.
-        number: Ordinal in the interface, from 0 (MID).
+        number: Ordinal in the interface, from 0 (MID); -1 if its description is not at hand.
         inputs, outputs, errors: The fields of the request, of the reply, and of the reply with the error flag.
+        opaque: Whether its description is not at hand: then any message fits it.
     """
 
     package: str
@@ -27,6 +54,7 @@ class Method:
     inputs: tuple[Parameter, ...] = ()
     outputs: tuple[Parameter, ...] = ()
     errors: tuple[Parameter, ...] = ()
+    opaque: bool = False
 
     @property
     def qualified_name(self) -> str:
@@ -36,17 +64,20 @@ class Method:
     @cached_property
     def check_inputs(self) -> Check:
         """The structure check of a request: None, or a sentence saying which field is wrong and why."""
-        return checker(self.inputs)
+        return self._checker(self.inputs)
 
     @cached_property
     def check_outputs(self) -> Check:
         """The structure check of a reply."""
-        return checker(self.outputs)
+        return self._checker(self.outputs)
 
     @cached_property
     def check_errors(self) -> Check:
         """The structure check of a reply with the error flag."""
-        return checker(self.errors)
+        return self._checker(self.errors)
+
+    def _checker(self, fields: tuple[Parameter, ...]) -> Check:
+        return (lambda _: None) if self.opaque else checker(fields)
 
 
 @dataclass(frozen=True)
@@ -56,6 +87,11 @@ class Interface:
     package: str
     methods: Mapping[str, Method]
 
+    @property
+    def opaque(self) -> bool:
+        """Whether its description is not at hand."""
+        return isinstance(self.methods, Open)
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -63,7 +99,7 @@ class Endpoint:
 
     Attributes:
         path: `<component instance path>.<endpoint>`, or the plain name if the class itself declares it.
-        number: Ordinal in the class, from 0 (RIID).
+        number: Ordinal in the class, from 0 (RIID); -1 if its description is not at hand.
         interface: What can be asked there.
         component: The component type that implements it, or None if the class itself declares it.
     """
@@ -76,8 +112,61 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class TaskClass:
-    """One EDL file: the endpoints by path in the order of their numbers, and the security interface if any."""
+    """One EDL file.
+
+    Attributes:
+        name: Its qualified name.
+        endpoints: By path, in the order of their numbers.
+        security: The security interface, if any.
+        unknown: What its endpoints look like that are not described at hand; in a path, `*` stands for the end.
+    """
 
     name: str
     endpoints: Mapping[str, Endpoint]
     security: Interface | None = None
+    unknown: tuple[Endpoint, ...] = ()
+
+
+def opaque_interface(package: str) -> Interface:
+    """An interface of which only the name is known: it has every method, with any message."""
+    return outlined_interface(Interface(package, {}), whole=False)
+
+
+def outlined_interface(interface: Interface, *, whole: bool) -> Interface:
+    """An interface whose messages may hold other fields; if it is not `whole`, it may have other methods, too."""
+    package = interface.package
+    known = {name: replace(method, opaque=True) for name, method in interface.methods.items()}
+    if whole:
+        return Interface(package, known)
+    return Interface(package, Open(known, lambda name: Method(package, name, -1, opaque=True)))
+
+
+def opaque_endpoints(prefix: str) -> Endpoint:
+    """All endpoints whose path begins with `prefix`, of which nothing else is known."""
+    return Endpoint(f"{prefix}{ANY}", -1, opaque_interface(ANY), ANY)
+
+
+def opaque_class(name: str) -> TaskClass:
+    """A class of which only the name is known."""
+    return described_class(name, {}, opaque_interface(ANY), (opaque_endpoints(""),))
+
+
+def described_class(
+    name: str, endpoints: Mapping[str, Endpoint], security: Interface | None, unknown: tuple[Endpoint, ...]
+) -> TaskClass:
+    """A class; if part of it is unknown, endpoints that may be there are made up when they are asked for."""
+
+    def invent(path: str) -> Endpoint | None:
+        for one in unknown:
+            if may_be(one.path, path):
+                return replace(one, path=path)
+        return None
+
+    return TaskClass(name, Open(endpoints, invent) if unknown else endpoints, security, unknown)
+
+
+def may_be(pattern: str | None, name: str) -> bool:
+    """Whether a name as it is described, which may end in `*`, can be `name`."""
+    if pattern is None or not pattern.endswith(ANY):
+        return pattern == name
+    return name.startswith(pattern[: -len(ANY)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, NoReturn
+from typing import Final, NoReturn, TypeVar
 
 from lark import Token, Tree
 
@@ -14,16 +14,20 @@ from secureos.xdl.model import Interface, Method
 from secureos.xdl.source import Diagnostic, PolicyError, Span, near
 from secureos.xdl.types import (
     INTEGERS,
+    MAX_DEPTH,
+    MAX_WEIGHT,
     ArrayType,
     BytesType,
     FieldType,
     HandleType,
     IntegerType,
+    OpaqueType,
     Parameter,
     SequenceType,
     StringType,
     StructType,
     UnionType,
+    is_too_large,
 )
 
 MAX_LIMIT: Final = 1 << 24
@@ -31,15 +35,21 @@ MAX_LIMIT: Final = 1 << 24
 
 _DIRECTIONS: Final = ("in", "out", "error")
 
+Imported = TypeVar("Imported")
+
 
 @dataclass
 class Package:
-    """What one IDL file declares, imported names included (plain and with their package before them)."""
+    """What one IDL file declares, imported names included (plain and with their package before them).
+
+    `opaque` says that it, or something that it imports, is not at hand: other names may exist.
+    """
 
     name: str
     types: dict[str, FieldType] = field(default_factory=dict)
     constants: dict[str, int] = field(default_factory=dict)
     interface: Interface | None = None
+    opaque: bool = False
 
 
 class PackageReader:
@@ -87,20 +97,19 @@ class PackageReader:
     def _import(self, package: Package, part: Tree[Token]) -> None:
         (name,) = trees(part)
         other = self._fetch(self.text(name), name)
-        for key, of_type in other.types.items():
-            package.types.setdefault(key, of_type)
-            package.types[f"{other.name}.{key}"] = of_type
-        for key, value in other.constants.items():
-            package.constants.setdefault(key, value)
-            package.constants[f"{other.name}.{key}"] = value
+        package.opaque |= other.opaque
+        _import_names(package.types, other.types, other.name)
+        _import_names(package.constants, other.constants, other.name)
 
     def _constant(self, package: Package, part: Tree[Token]) -> None:
         of_type, name, expression = trees(part)
         kind = self._type(package, of_type)
-        if not isinstance(kind, IntegerType):
+        if not isinstance(kind, IntegerType | OpaqueType):
             self._fail(of_type, f"a constant is an integer, not {kind}")
-        value = evaluate(self.source, expression, package.constants)
-        if not kind.low <= value <= kind.high:
+        value = self._value(package, expression)
+        if value is None:
+            return
+        if isinstance(kind, IntegerType) and not kind.low <= value <= kind.high:
             self._fail(expression, f"{value} is outside {kind.low} to {kind.high} ({kind.name})")
         self._unused(package.constants, name)
         package.constants[self.text(name)] = value
@@ -115,15 +124,16 @@ class PackageReader:
 
     def _structure(self, package: Package, part: Tree[Token]) -> None:
         name, *rows = trees(part)
-        fields: list[Parameter] = []
+        fields: dict[str, Parameter] = {}
         for row in rows:
             of_type, field_name = trees(row)
-            self._distinct(field_name, (known.name for known in fields), "field")
-            fields.append(Parameter(self.text(field_name), self._type(package, of_type)))
+            self._distinct(field_name, fields, "field")
+            fields[self.text(field_name)] = Parameter(self.text(field_name), self._type(package, of_type))
         if not fields:
             self._fail(name, f"`{self.text(name)}` has no fields")
         make = StructType if part.data == "struct" else UnionType
-        self._name_type(package, name, make(f"{package.name}.{self.text(name)}", tuple(fields)))
+        kind = make(f"{package.name}.{self.text(name)}", tuple(fields.values()))
+        self._name_type(package, name, self._bounded(name, kind))
 
     def _interface(self, package: Package, part: Tree[Token]) -> None:
         if package.interface is not None:
@@ -139,7 +149,7 @@ class PackageReader:
         package.interface = Interface(package.name, methods)
 
     def _method(self, package: Package, number: int, name: Tree[Token], parameters: Iterable[Tree[Token]]) -> Method:
-        by_direction: dict[str, list[Parameter]] = {direction: [] for direction in _DIRECTIONS}
+        by_direction: dict[str, dict[str, Parameter]] = {direction: {} for direction in _DIRECTIONS}
         reached = 0
         for row in parameters:
             direction, of_type, parameter = trees(row)
@@ -147,12 +157,20 @@ class PackageReader:
             if _DIRECTIONS.index(word) < reached:
                 self._fail(direction, f"an `{word}` parameter stands behind an `{_DIRECTIONS[reached]}` parameter")
             reached = _DIRECTIONS.index(word)
-            self._distinct(parameter, (known.name for known in by_direction[word]), "parameter")
-            by_direction[word].append(Parameter(self.text(parameter), self._type(package, of_type)))
-        groups = (tuple(by_direction[direction]) for direction in _DIRECTIONS)
-        return Method(package.name, self.text(name), number, *groups)
+            self._distinct(parameter, by_direction[word], "parameter")
+            by_direction[word][self.text(parameter)] = Parameter(self.text(parameter), self._type(package, of_type))
+        inputs, outputs, errors = (tuple(by_direction[direction].values()) for direction in _DIRECTIONS)
+        return Method(package.name, self.text(name), number, inputs, outputs, errors)
 
     def _type(self, package: Package, part: Tree[Token]) -> FieldType:
+        return self._bounded(part, self._written_type(package, part))
+
+    def _bounded(self, part: Tree[Token], kind: FieldType) -> FieldType:
+        if is_too_large(kind):
+            self._fail(part, f"a type has at most {MAX_DEPTH} levels and {MAX_WEIGHT} parts")
+        return kind
+
+    def _written_type(self, package: Package, part: Tree[Token]) -> FieldType:
         inner = trees(part)
         match part.data:
             case "bytes_type":
@@ -167,14 +185,27 @@ class PackageReader:
                 return HandleType(self.text(inner[0]))
         name = self.text(part)
         if name not in package.types:
+            if package.opaque:
+                return OpaqueType()
             self._fail(part, f"unknown type `{name}`{near(name, package.types)}")
         return package.types[name]
 
     def _limit(self, package: Package, part: Tree[Token]) -> int:
-        value = evaluate(self.source, part, package.constants)
+        value = self._value(package, part)
+        if value is None:
+            return MAX_LIMIT
         if not 1 <= value <= MAX_LIMIT:
             self._fail(part, f"a length of {value} is outside 1 to {MAX_LIMIT}")
         return value
+
+    def _value(self, package: Package, part: Tree[Token]) -> int | None:
+        """The value of an expression; None if it needs what is not at hand."""
+        try:
+            return evaluate(self.source, part, package.constants)
+        except PolicyError:
+            if package.opaque:
+                return None
+            raise
 
     def _distinct(self, name: Tree[Token], known: Iterable[str], what: str) -> None:
         if self.text(name) in known:
@@ -182,6 +213,14 @@ class PackageReader:
 
     def _fail(self, part: Tree[Token], message: str) -> NoReturn:
         raise PolicyError([Diagnostic(span_of(self.source, part), message)])
+
+
+def _import_names(names: dict[str, Imported], others: Mapping[str, Imported], package: str) -> None:
+    """Plain names also with their package before them; what is qualified already stays as it is."""
+    for key, value in others.items():
+        names.setdefault(key, value)
+        if "." not in key:
+            names[f"{package}.{key}"] = value
 
 
 def check_name(span: Span) -> None:

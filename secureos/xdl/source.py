@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-MAX_BYTES: Final = 1 << 20
-"""No description and no policy is longer than 1 MiB; what is longer is refused unread."""
+MAX_BYTES: Final = 4 << 20
+"""No description and no policy is longer than 4 MiB; what is longer is refused unread."""
 
 _SHOWN: Final = 160
 

@@ -100,7 +100,47 @@ class HandleType:
         return "Handle" if self.interface is None else f"handle<{self.interface}>"
 
 
-FieldType = IntegerType | BytesType | StringType | SequenceType | ArrayType | StructType | UnionType | HandleType
+@dataclass(frozen=True, slots=True)
+class OpaqueType:
+    """What nobody here can know: a type whose description is not at hand."""
+
+    def __str__(self) -> str:
+        return "of a type that is not described here"
+
+
+FieldType = (
+    IntegerType | BytesType | StringType | SequenceType | ArrayType | StructType | UnionType | HandleType | OpaqueType
+)
+
+MAX_HANDLE: Final = 2**64 - 1
+MAX_RIGHTS: Final = 2**32 - 1
+HANDLE_FIELDS: Final = (
+    Parameter("handle", IntegerType("a handle", 0, MAX_HANDLE)),
+    Parameter("rights", IntegerType("a mask of rights", 0, MAX_RIGHTS)),
+)
+"""What a handle looks like in a message: for a policy `handle` is the security identifier behind it."""
+
+MAX_DEPTH: Final = 32
+MAX_WEIGHT: Final = 2000
+
+
+def is_too_large(kind: FieldType) -> bool:
+    """Whether a type nests deeper than `MAX_DEPTH`, or is made of more than `MAX_WEIGHT` types when written out.
+
+    A few lines of declarations that use one another can describe what no memory holds.
+    """
+    weight, waiting = 0, [(kind, 1)]
+    while waiting:
+        one, depth = waiting.pop()
+        weight += 1
+        if depth > MAX_DEPTH or weight > MAX_WEIGHT:
+            return True
+        if isinstance(one, SequenceType | ArrayType):
+            waiting.append((one.item, depth + 1))
+        elif isinstance(one, StructType | UnionType):
+            waiting.extend((field.type, depth + 1) for field in one.fields)
+    return False
+
 
 INTEGERS: Final[dict[str, IntegerType]] = {
     **{f"UInt{bits}": IntegerType(f"UInt{bits}", 0, 2**bits - 1) for bits in (8, 16, 32, 64)},
