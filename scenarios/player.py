@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -118,6 +119,13 @@ def new_wire(name: WireName) -> Wire:
     return TcpWire() if name == "tcp" else MemoryWire()
 
 
+def _heed_interrupt() -> None:
+    """Raise the cancellation that was asked for, even where a library's own time-out has swallowed it."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 class Run:
     """One scenario on one twin. Build it, `open` it, `advance` it to its end, `close` it.
 
@@ -171,6 +179,7 @@ class Run:
         until_ns = ns(until_s)
         while self.twin.clock.now_ns < until_ns:
             await self.twin.clock.advance(min(until_ns, self.twin.clock.now_ns + SLICE_NS))
+            _heed_interrupt()
             if progress is not None:
                 progress(self.twin.clock.now_s, self.duration_s)
         self.wall_s += time.perf_counter() - started
@@ -185,16 +194,22 @@ class Run:
         """The whole state of the run as plain values; between instants, on the memory wire."""
         return {
             "schema": 1,
-            "scenario": self.scenario.id,
+            "of": self._identity(),
             "twin": self.twin.snapshot(),
             "answered": [asdict(one) for one in self.answered],
             "tallies": {name: asdict(tally) for name, tally in self.tallies.items()},
         }
 
     async def resume(self, state: dict[str, Any]) -> None:
-        """Instead of `open`: go on from what `snapshot` gave, of the same scenario with the same settings."""
-        if state.get("schema") != 1 or state.get("scenario") != self.scenario.id:
-            raise ValueError(f"this is no snapshot of `{self.scenario.id}`")
+        """Instead of `open`: go on from what `snapshot` gave.
+
+        Raises:
+            ValueError: It is of another scenario, seed, parameters, policy or image.
+        """
+        taken = state.get("of", {}) if state.get("schema") == 1 else {}
+        for name, value in self._identity().items():
+            if taken.get(name) != value:
+                raise ValueError(f"the snapshot was taken with {name} `{taken.get(name)}`, this run has `{value}`")
         await self._connect()
         self.twin.restore(state["twin"])
         self.answered = [Answered(**row) for row in state["answered"]]
@@ -218,6 +233,18 @@ class Run:
         tally.granted += granted
         tally.denied += not granted
         self.twin.recorder.event(clock.now_ns, "command", by=by, tag=tag, value=value, answer=answer)
+
+    def _identity(self) -> dict[str, Any]:
+        """What a snapshot and the run that takes it up must have in common."""
+        return {
+            "scenario": self.scenario.id,
+            "steps": [asdict(act) for act in self.plan],
+            "settings": self.scenario.settings,
+            "seed": self.settings.seed,
+            "parameters": self.parameters,
+            "policy_sha256": self.twin.policy.sha256,
+            "image_sha256": self.twin.image.sha256,
+        }
 
     async def _connect(self) -> None:
         await self.twin.connect()

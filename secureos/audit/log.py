@@ -1,7 +1,8 @@
 """The audit log: every verdict in the order in which it fell, each record bound to the one before it.
 
-A record's hash covers the record and the hash of its predecessor, so a record that is changed, removed or moved
-breaks the chain at its place. (A cut-off tail is found only by a signed checkpoint, which this log does not have.)
+A record's hash covers the record and the hash of its predecessor, and is taken when the record is added, so a record
+that is changed, removed or moved later breaks the chain at its place. (A tail that is cut off, and a log that is
+written anew from its beginning, are found only by a signed checkpoint, which this log does not have.)
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -35,7 +36,6 @@ class Record:
         rule: The deciding rule as `file:line`, or `kernel` where the kernel itself refused.
         reason: One sentence.
         message: What the message held, within bounds; None for execute.
-        count: How many verdicts of the same kind this record stands for.
     """
 
     number: int
@@ -50,33 +50,46 @@ class Record:
     rule: str
     reason: str
     message: dict[str, Any] | None = None
-    count: int = 1
 
 
 class AuditLog:
-    """Collects verdicts: every denial, every grant that the kernel asks to record, and counters for the rest.
+    """Collects records and counts verdicts; which verdicts get a record of their own is the kernel's matter.
 
     Args:
-        limit: How many records are kept in memory; the oldest go first and are counted in `dropped`.
+        limit: How many records are kept in memory; the oldest go first and are counted in `dropped`. Who wants them
+            all takes them by `on_line` as they come.
+        on_line: Called with each record as the line of JSON that `lines` would give.
+
+    Attributes:
+        records: Those still kept.
+        head: Hash of the last record; covers all before it.
     """
 
-    def __init__(self, *, limit: int = 200_000) -> None:
+    def __init__(self, *, limit: int = 200_000, on_line: Callable[[str], None] | None = None) -> None:
         self.records: list[Record] = []
         self.granted = 0
         self.denied = 0
         self.dropped = 0
         self.denied_by_rule: Counter[str] = Counter()
+        self.head = GENESIS
+        self.on_line = on_line
         self._limit = limit
-        self._next = 0
+        self._hashes: list[str] = []  # of each record kept, and before them that of the last one dropped
+        self._before = GENESIS
 
     def add(self, record: Record) -> None:
-        """Append a record."""
+        """Append a record and bind it to the one before."""
+        row = {**asdict(record), "prev": self.head}
+        self.head = _hash(row)
         self.records.append(record)
-        self._next = record.number + 1
+        self._hashes.append(self.head)
+        if self.on_line is not None:
+            self.on_line(_line(row, self.head))
         if len(self.records) > self._limit:
             # In blocks, so that a full log costs no more per record than an empty one.
             surplus = len(self.records) - self._limit + self._limit // 10
-            del self.records[:surplus]
+            self._before = self._hashes[surplus - 1]
+            del self.records[:surplus], self._hashes[:surplus]
             self.dropped += surplus
 
     def count(self, *, granted: bool, rule: str) -> None:
@@ -90,24 +103,24 @@ class AuditLog:
     @property
     def next_number(self) -> int:
         """The number of the next record."""
-        return self._next
+        return self.dropped + len(self.records)
 
     def lines(self) -> Iterable[str]:
-        """The records as JSON lines, each with `prev` and `hash` (SHA-256 over the line without `hash`)."""
-        previous = GENESIS
-        for record in self.records:
-            row = {**asdict(record), "prev": previous}
-            previous = _hash(row)
-            yield json.dumps({**row, "hash": previous}, separators=(",", ":"))
+        """The records kept as JSON lines, each with `prev` and the `hash` taken when it was added."""
+        previous = self._before
+        for record, digest in zip(self.records, self._hashes, strict=True):
+            yield _line({**asdict(record), "prev": previous}, digest)
+            previous = digest
 
     def snapshot(self) -> dict[str, Any]:
-        """Counters and records as plain values."""
+        """Counters, records and their hashes as plain values."""
         return {
             "granted": self.granted,
             "denied": self.denied,
             "dropped": self.dropped,
             "denied_by_rule": dict(self.denied_by_rule),
-            "next": self._next,
+            "before": self._before,
+            "hashes": list(self._hashes),
             "records": [asdict(record) for record in self.records],
         }
 
@@ -115,12 +128,13 @@ class AuditLog:
         """Take over what `snapshot` gave."""
         self.granted, self.denied, self.dropped = state["granted"], state["denied"], state["dropped"]
         self.denied_by_rule = Counter(state["denied_by_rule"])
-        self._next = state["next"]
+        self._before, self._hashes = state["before"], list(state["hashes"])
         self.records = [Record(**row) for row in state["records"]]
+        self.head = self._hashes[-1] if self._hashes else self._before
 
 
 def verify_chain(lines: Iterable[str]) -> int:
-    """Check a log's chain from its first line; the answer is the number of records.
+    """Check a log's chain from the very first record; the answer is the number of records.
 
     Raises:
         AuditError: A line is not a record, or does not follow from the one before.
@@ -132,7 +146,7 @@ def verify_chain(lines: Iterable[str]) -> int:
             claimed = row.pop("hash")
         except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as failure:
             raise AuditError(f"line {number}: not an audit record ({failure.__class__.__name__})") from failure
-        if row.get("prev") != previous:
+        if row.get("prev") != previous or row.get("number") != count:
             raise AuditError(f"line {number}: does not follow from the record before it; one was removed or moved")
         if _hash(row) != claimed:
             raise AuditError(f"line {number}: was changed after it was written; its hash does not fit")
@@ -143,3 +157,7 @@ def verify_chain(lines: Iterable[str]) -> int:
 
 def _hash(row: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(row, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _line(row: dict[str, Any], digest: str) -> str:
+    return json.dumps({**row, "hash": digest}, separators=(",", ":"))

@@ -1,6 +1,7 @@
 """Whole runs: the same seed gives the same record on both wires, at any speed, and after a restart half-way."""
 
 import asyncio
+import contextlib
 import json
 import subprocess
 import sys
@@ -102,10 +103,55 @@ def test_saved_half_way_and_resumed_in_a_new_process_the_record_is_the_same(runs
     }
 
 
-def test_a_snapshot_of_another_scenario_is_refused():
-    run = Run(SCENARIO, RunSettings(wire="memory"))
-    with pytest.raises(ValueError, match="no snapshot of"):
-        asyncio.run(run.resume({"schema": 1, "scenario": "refinery/x"}))
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        ({"seed": 2}, "steps"),
+        ({"parameters": {"patient": 65}}, "steps"),
+        ({"policy": "permissive"}, "policy_sha256"),
+    ],
+)
+def test_a_snapshot_is_taken_up_by_the_same_run_only(other, says):
+    async def taken():
+        run = Run(SCENARIO, RunSettings(wire="memory"))
+        try:
+            await run.open()
+            await run.advance(1)
+            return run.snapshot()
+        finally:
+            await run.close()
+
+    state = json.loads(json.dumps(asyncio.run(taken())))
+    with pytest.raises(ValueError, match=f"was taken with {says}"):
+        asyncio.run(Run(SCENARIO, RunSettings(wire="memory", **other)).resume(state))
+    with pytest.raises(ValueError, match="was taken with scenario"):
+        asyncio.run(Run(SCENARIO, RunSettings(wire="memory")).resume({"schema": 2}))
+
+
+def test_an_interrupt_that_a_library_swallowed_still_ends_the_run():
+    async def interrupted():
+        run = Run(SCENARIO, RunSettings(wire="memory"))
+        try:
+            await run.open()
+            advance = run.twin.clock.advance
+
+            async def swallowing(until_ns):
+                # What a library's time-out that races with its answer does: the cancellation is lost.
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(0.01)
+                await advance(until_ns)
+
+            run.twin.clock.advance = swallowing
+            playing = asyncio.create_task(run.advance(run.duration_s))
+            await asyncio.sleep(0.001)
+            playing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await playing
+            return run.twin.clock.now_s
+        finally:
+            await run.close()
+
+    assert asyncio.run(interrupted()) < 10
 
 
 @pytest.fixture(scope="module")

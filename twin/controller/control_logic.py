@@ -5,11 +5,10 @@ from __future__ import annotations
 from array import array
 from typing import Any
 
-from secureos.kernel import Answer, Reply, Request, ReturnCode, System
+from secureos.kernel import Reply, Request, ReturnCode, System
 from twin.controller.codes import FAILED, REFUSED
 
 NS_PER_S = 1_000_000_000
-OWN_SESSION = 0  # what the logic writes by itself belongs to no client's session
 
 
 class ControlLogic:
@@ -44,7 +43,8 @@ class ControlLogic:
         """Hand out the `Image`, or pass a client's `Write` on to the field side."""
         if request.method == "Image":
             return Reply({"cells": self._cells, "atNs": self._at_ns})
-        answer = self._write(request.fields["tags"], request.fields["values"], request.fields["session"])
+        asked = {name: request.fields[name] for name in ("tags", "values", "session")}
+        answer = self._system.call("outputs", "outputs", "Write", asked)
         if answer.ok:
             return Reply()
         if answer.error:
@@ -68,12 +68,9 @@ class ControlLogic:
         self._beat = state["beat"]
         self._next_beat_ns = state["next_beat_ns"]
 
-    def _write(self, tags: Any, values: Any, session: int) -> Answer:  # noqa: ANN401
-        return self._system.call("outputs", "outputs", "Write", {"tags": tags, "values": values, "session": session})
-
     def _count_heartbeat(self) -> None:
         if self._heartbeat is None or self._system.now_ns < self._next_beat_ns:
             return
         self._beat = (self._beat + 1) % 65536
         self._next_beat_ns = self._system.now_ns + NS_PER_S
-        self._write((self._heartbeat,), (self._beat,), OWN_SESSION)
+        self._system.call("outputs", "outputs", "Beat", {"tag": self._heartbeat, "count": self._beat})

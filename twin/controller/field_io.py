@@ -29,7 +29,8 @@ class FieldIo:
         self._writable = {p.tag: p for p in self._map.points if p.writable}
         self._cells = array("H", bytes(2 * self._layout.size))
         self._read_at_ns = 0
-        self._pending: list[tuple[str, int]] = []
+        # The output image. A point stands in it once, however often it is commanded within a scan, so it is bounded.
+        self._pending: dict[str, int] = {}
 
     def start(self, system: System) -> None:
         """Find the plant's wire and learn which points to report."""
@@ -57,8 +58,8 @@ class FieldIo:
 
     async def write_outputs(self) -> None:
         """End of a scan: one write for each change in the output image, in the order in which they came."""
-        pending, self._pending = self._pending, []
-        for tag, value in pending:
+        pending, self._pending = self._pending, {}
+        for tag, value in pending.items():
             point = self._writable[tag]
             if point.modbus_table == "coil":
                 await self._client.write_coil(point.modbus_address, bool(value), unit=point.modbus_unit)
@@ -67,22 +68,24 @@ class FieldIo:
                 await self._client.write_registers(point.modbus_address, cells, unit=point.modbus_unit)
 
     def serve(self, request: Request) -> Reply:
-        """`Read` the input image, or `Write` into the output image."""
+        """`Read` the input image, `Write` into the output image, or `Beat` the heart."""
         if request.method == "Read":
             return Reply({"cells": self._cells, "atNs": self._read_at_ns})
-        writes = list(zip(request.fields["tags"], request.fields["values"], strict=False))
-        for tag, _ in writes:
-            if tag not in self._writable:
-                return Reply({"code": UNKNOWN_TAG}, error=True)
-        self._pending.extend(writes)
+        if request.method == "Beat":
+            writes = {request.fields["tag"]: request.fields["count"]}
+        else:
+            writes = dict(zip(request.fields["tags"], request.fields["values"], strict=False))
+        if any(tag not in self._writable for tag in writes):
+            return Reply({"code": UNKNOWN_TAG}, error=True)
+        self._pending.update(writes)
         return Reply()
 
     def snapshot(self) -> dict[str, Any]:
         """The images as plain values."""
-        return {"cells": list(self._cells), "read_at_ns": self._read_at_ns, "pending": self._pending}
+        return {"cells": list(self._cells), "read_at_ns": self._read_at_ns, "pending": dict(self._pending)}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what `snapshot` gave."""
         self._cells = array("H", state["cells"])
         self._read_at_ns = state["read_at_ns"]
-        self._pending = [(tag, value) for tag, value in state["pending"]]
+        self._pending = dict(state["pending"])

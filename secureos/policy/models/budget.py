@@ -12,6 +12,7 @@ from secureos.policy.models.arguments import COMMAND, REPORT
 from secureos.policy.models.configuration import Configuration
 from secureos.policy.models.measured import MAX_MS, NS_PER_MS, Measurements
 from secureos.policy.models.model import Model, Operation, Undo
+from secureos.policy.models.positions import Positions
 from secureos.policy.values import COMPUTED
 
 if TYPE_CHECKING:
@@ -21,15 +22,23 @@ MAX_ENTRIES: Final = 64
 """How often one point can be spent within one window; the next time is denied. Bounds memory and time."""
 
 _MAX_WEIGHT: Final = 2**31 - 1
+_KEYS: Final = ("limit", "window_ms", "max_age_ms", "weighs")
+_POSITION: Final = ("contact", "closes", "moving")
 
 
 @dataclass(frozen=True, slots=True)
 class Weigh:
-    """How a point is weighed: by which measurement, at least how much, until which contact closes again."""
+    """How a point is weighed: by which measurement, at least how much, until which contact closes again.
+
+    With a `contact` the measurement counts only while that has settled; see `Budget`.
+    """
 
     by: str
     at_least: int
     until: str | None = None
+    contact: str | None = None
+    closes: str | None = None
+    moving: int = 0
 
 
 class Entry(NamedTuple):
@@ -47,7 +56,11 @@ class Budget(Model):
         limit: The sum within the window never exceeds it; 0 to 2^31 - 1, in the unit of the measurements.
         window_ms, max_age_ms: 1 ms to 30 days.
         weighs: For each point that costs something `{ by, at_least, until }`: the measurement that weighs it, the
-            least weight, and optionally a contact that reads 1 while nothing is spent (a closed breaker).
+            least weight, and optionally a contact that reads 1 while nothing is spent (a closed breaker). Optionally
+            also `{ contact, closes, moving }`, all three: the contact that reads 1 while the equipment is closed, the
+            point that closes it, and the weight while neither position has settled.
+        settle_ms: How long a position must have been reported, and how long ago the last command that closes it
+            must be, for it to have settled; 1 ms to 30 days, needed where a `contact` is named.
         unit: Optionally the unit of the measurements as a text, for the sentences.
 
     Rules:
@@ -66,6 +79,10 @@ class Budget(Model):
         given back: 0, then 1. A mere 1 gives nothing back, because right after an opening was granted the contact
         still reads closed. Points that are not in `weighs` weigh nothing. A point listed several times in one
         message is weighed once: one message operates it once.
+        What is measured is always a little old: equipment that was just commanded to close still reads open and
+        carries nothing, and would be opened again for nothing. So with a `contact` a point weighs what is measured
+        only where the contact has settled closed; it weighs nothing where it has settled open, because it is open
+        already; and it weighs `moving` in between.
 
     Errors:
         Refused at load: missing or unknown settings, numbers outside their bounds.
@@ -99,7 +116,15 @@ class Budget(Model):
     kind = "Budget"
 
     def __init__(
-        self, name: str, *, limit: int, window_ms: int, max_age_ms: int, weighs: Mapping[str, Weigh], unit: str = ""
+        self,
+        name: str,
+        *,
+        limit: int,
+        window_ms: int,
+        max_age_ms: int,
+        weighs: Mapping[str, Weigh],
+        unit: str = "",
+        settle_ms: int = 1,
     ) -> None:
         super().__init__(name)
         self._limit = limit
@@ -107,6 +132,11 @@ class Budget(Model):
         self._unit = f" {unit}" if unit else ""
         self._weighs = weighs
         self._measured = Measurements(name, (weigh.by for weigh in weighs.values()), max_age_ms)
+        contacts = [weigh.contact for weigh in weighs.values() if weigh.contact is not None]
+        self._positions = Positions(name, contacts, settle_ms=settle_ms, max_age_ms=max_age_ms)
+        self._closes = {
+            weigh.closes: weigh.contact for weigh in weighs.values() if weigh.closes is not None and weigh.contact
+        }
         self._contacts = {
             contact: frozenset(point for point, weigh in weighs.items() if weigh.until == contact)
             for contact in sorted({weigh.until for weigh in weighs.values() if weigh.until is not None})
@@ -124,16 +154,20 @@ class Budget(Model):
     def configure(cls, configuration: Configuration) -> Callable[[], Model]:
         """Check ranges and names."""
         configuration.types()
-        keys = configuration.keys(configuration.config(), ("limit", "window_ms", "max_age_ms", "weighs"), ("unit",))
+        keys = configuration.keys(configuration.config(), _KEYS, ("unit", "settle_ms"))
         rows = configuration.entries(keys.get("weighs"))
+        weighs = {point: _weigh(configuration, row) for point, row in rows.items()}
+        if "settle_ms" not in keys and any(weigh.contact for weigh in weighs.values()):
+            configuration.say(keys["weighs"].span, "`settle_ms` is needed where a `contact` is named")
         return partial(
             cls,
             configuration.name,
             limit=configuration.integer(keys.get("limit"), 0, _MAX_WEIGHT),
             window_ms=configuration.integer(keys.get("window_ms"), 1, MAX_MS),
             max_age_ms=configuration.integer(keys.get("max_age_ms"), 1, MAX_MS),
-            weighs={point: _weigh(configuration, row) for point, row in rows.items()},
+            weighs=weighs,
             unit=configuration.text(keys.get("unit")),
+            settle_ms=configuration.integer(keys.get("settle_ms"), 1, MAX_MS),
         )
 
     def snapshot(self) -> Any:  # noqa: ANN401
@@ -142,6 +176,7 @@ class Budget(Model):
             "readings": self._measured.snapshot(),
             "opened": sorted(self._opened),
             "entries": [list(entry) for entry in self._entries],
+            "positions": self._positions.snapshot(),
         }
 
     def restore(self, state: Any) -> None:  # noqa: ANN401
@@ -149,13 +184,18 @@ class Budget(Model):
         self._measured.restore(state["readings"])
         self._opened = frozenset(state["opened"])
         self._entries = tuple(Entry(*row) for row in state["entries"])
+        self._positions.restore(state["positions"])
 
     def _observe(
         self, event: Event, undo: Undo, points: Sequence[str], values: Sequence[int], quality: Sequence[int]
     ) -> str | None:
         why = self._measured.observe(event, undo, points, values, quality)
-        if why is not None or not self._contacts:
+        if why is not None:
             return why
+        if self._closes:
+            self._positions.observe(event, undo, points, values, quality)
+        if not self._contacts:
+            return None
         opened, entries = self._opened, self._entries
         for point, value, bad in zip(points, values, quality, strict=True):
             if point in self._contacts:
@@ -168,7 +208,11 @@ class Budget(Model):
     def _spend(self, event: Event, undo: Undo, points: Sequence[str], values: Sequence[int]) -> str | None:
         if len(points) != len(values):
             return f"`{self.name}`: points and values have {len(points)} and {len(values)} items"
-        asked = [point for point, value in zip(points, values, strict=True) if value and point in self._weighs]
+        commanded = [point for point, value in zip(points, values, strict=True) if value]
+        for point in commanded:
+            if point in self._closes:
+                self._positions.command(event, undo, self._closes[point])
+        asked = [point for point in commanded if point in self._weighs]
         if not asked:
             return None
         kept = self._within(event.at_ns)
@@ -179,7 +223,8 @@ class Budget(Model):
                 return weight
             if sum(entry.point == point for entry in kept) >= MAX_ENTRIES:
                 return f"`{self.name}`: `{point}` was operated {MAX_ENTRIES} times within {self._window}"
-            new.append(Entry(event.at_ns, point, weight))
+            if weight or self._weighs[point].contact is None:
+                new.append(Entry(event.at_ns, point, weight))
         spent, more = _sum(kept), _sum(new)
         if spent + more > self._limit:
             shown, asked_for, sum_, limit = (f"{sum_}{self._unit}" for sum_ in (spent, more, spent + more, self._limit))
@@ -200,7 +245,12 @@ class Budget(Model):
         measured = self._measured.read(weigh.by, at_ns)
         if isinstance(measured, str):
             return f"`{self.name}`: `{point}` cannot be weighed, because {measured}"
-        return max(weigh.at_least, abs(measured))
+        if weigh.contact is None:
+            return max(weigh.at_least, abs(measured))
+        position, unknown = self._positions.read(weigh.contact, at_ns)
+        if unknown:
+            return f"`{self.name}`: `{point}` cannot be weighed, because {unknown}"
+        return {"closed": max(weigh.at_least, abs(measured)), "open": 0, "moving": weigh.moving}[position]
 
     @property
     def _window(self) -> str:
@@ -220,9 +270,15 @@ def _sum(entries: Sequence[Entry]) -> int:
 
 
 def _weigh(configuration: Configuration, row: psl.Expression) -> Weigh:
-    keys = configuration.keys(row, ("by", "at_least"), ("until",))
+    keys = configuration.keys(row, ("by", "at_least"), ("until", *_POSITION))
+    given = [key for key in _POSITION if key in keys]
+    if 0 < len(given) < len(_POSITION):
+        configuration.say(row.span, "`contact`, `closes` and `moving` go together")
     return Weigh(
         by=configuration.text(keys.get("by")),
         at_least=configuration.integer(keys.get("at_least"), 0, _MAX_WEIGHT),
         until=configuration.text(keys["until"]) if "until" in keys else None,
+        contact=configuration.text(keys["contact"]) if "contact" in keys else None,
+        closes=configuration.text(keys["closes"]) if "closes" in keys else None,
+        moving=configuration.integer(keys.get("moving"), 0, _MAX_WEIGHT),
     )

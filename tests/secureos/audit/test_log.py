@@ -1,5 +1,6 @@
 """The audit log's chain: whatever is done to a record, it is found at its line."""
 
+import dataclasses
 import json
 
 import pytest
@@ -60,6 +61,26 @@ def test_counters_and_loss():
     assert audit.dropped + len(audit.records) == 30
     assert audit.records[-1].number == 29
     assert audit.next_number == 30
+    with pytest.raises(AuditError, match="line 1: does not follow"):
+        verify_chain(audit.lines())
+
+
+def test_a_record_changed_in_memory_is_found_in_what_is_written():
+    audit = log()
+    audit.records[2] = dataclasses.replace(audit.records[2], decision="denied")
+    with pytest.raises(AuditError, match="line 3: was changed"):
+        verify_chain(audit.lines())
+    audit = log()
+    del audit.records[2], audit._hashes[2]
+    with pytest.raises(AuditError, match="line 3: does not follow"):
+        verify_chain(audit.lines())
+
+
+def test_each_record_is_handed_out_as_it_comes_even_those_dropped_later():
+    lines = []
+    audit = log(30, limit=10, on_line=lines.append)
+    assert verify_chain(lines) == 30
+    assert json.loads(lines[-1])["hash"] == audit.head
 
 
 def test_a_restored_log_goes_on():
