@@ -1,0 +1,281 @@
+"""The commands `policy check`, `test`, `explain`, `graph` and `bench`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from enum import IntEnum, StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+
+from secureos.policy import explain as explaining
+from secureos.policy import graph as graphs
+from secureos.policy import pal
+from secureos.policy.candidates import UnknownNames
+from secureos.policy.drawing import as_svg
+from secureos.policy.lint import lint
+from secureos.policy.opening import Search, check_file, open_policy, parsed_files
+from secureos.policy.questions import Question, message_from_json, questions_from_lines
+from secureos.policy.tables import print_diagnostics, print_explanation, print_tests, print_throughput, terminal
+from secureos.policy.throughput import measure
+from secureos.xdl.source import Diagnostic, PolicyError, read_source
+
+SCHEMA: Final = 1
+
+
+class PolicyExit(IntEnum):
+    """How a policy command ended, among the exit codes of the whole command line."""
+
+    INVALID = 3
+    FAILED = 4
+    DENIED = 5
+
+
+class MissingChoice(StrEnum):
+    """What a class means whose description is not at hand."""
+
+    error = "error"
+    opaque = "opaque"
+
+
+class GraphFormat(StrEnum):
+    """How a graph is written."""
+
+    mermaid = "mermaid"
+    dot = "dot"
+    svg = "svg"
+    json = "json"
+
+
+class EventChoice(StrEnum):
+    """What happens."""
+
+    execute = "execute"
+    request = "request"
+    response = "response"
+    error = "error"
+    security = "security"
+
+
+FilesArgument = Annotated[list[Path], typer.Argument(metavar="FILE…", show_default=False)]
+FileArgument = Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]
+IncludeOption = Annotated[
+    list[Path], typer.Option("-I", "--include", metavar="DIR", help="Look for descriptions and policies here too.")
+]
+MissingOption = Annotated[
+    MissingChoice, typer.Option(help="A class that is not at hand: an error, or anything may be said of it.")
+]
+DefineOption = Annotated[
+    list[str], typer.Option("-D", "--define", metavar="NAME=VALUE", help="Fill a placeholder or a condition.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+app = typer.Typer(
+    help="Check, test, explain, draw and time security policies.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+def add_commands(root: typer.Typer) -> None:
+    """Add `policy` to the command line's root."""
+    root.add_typer(app, name="policy")
+
+
+def _search(include: Iterable[Path], missing: MissingChoice, define: Iterable[str]) -> Search:
+    definitions: dict[str, str] = {}
+    for one in define:
+        name, equals, value = one.partition("=")
+        if not equals or not name:
+            raise typer.BadParameter(f"`{one}` is not NAME=VALUE", param_hint="-D")
+        definitions[name] = value
+    for folder in include:
+        if not folder.is_dir():
+            raise typer.BadParameter(f"`{folder}` is no folder", param_hint="-I")
+    return Search(tuple(include), missing.value, definitions)
+
+
+@app.command("check")
+def check_command(
+    files: FilesArgument,
+    *,
+    syntax: Annotated[bool, typer.Option("--syntax", help="Parse only; look nothing up.")] = False,
+    include: IncludeOption = [],  # noqa: B006 -- the library wants a list and never changes it
+    missing: MissingOption = MissingChoice.error,
+    define: DefineOption = [],  # noqa: B006
+    json_: JsonOption = False,
+) -> None:
+    """Check policies and interface descriptions (.psl, .psl.in, .edl, .cdl, .idl).
+
+    Every mistake is told with its place, and what is legal but hardly meant as a warning.
+
+    Example: holdfast policy check -I interfaces controller.psl Driver.edl
+    """
+    search = _search(include, missing, define)
+    rows = [_check(path, search, syntax_only=syntax) for path in files]
+    errors, warnings = (sum(len(row[key]) for row in rows) for key in ("errors", "warnings"))
+    if json_:
+        shown = [{**row, **{key: list(map(_plain, row[key])) for key in ("errors", "warnings")}} for row in rows]
+        print(json.dumps({"schema": SCHEMA, "ok": errors == 0, "files": shown}, indent=2))
+    else:
+        for row in rows:
+            print_diagnostics(row["errors"])
+            print_diagnostics(row["warnings"], warning=True)
+        good = sum(not row["errors"] for row in rows)
+        terminal().print(f"{good} of {len(rows)} files are valid; {errors} errors, {warnings} warnings")
+    if errors:
+        raise typer.Exit(PolicyExit.INVALID)
+
+
+def _check(path: Path, search: Search, *, syntax_only: bool) -> dict[str, Any]:
+    row: dict[str, Any] = {"file": str(path), "errors": (), "warnings": ()}
+    try:
+        policy = check_file(path, search, syntax_only=syntax_only)
+    except PolicyError as failure:
+        return {**row, "errors": failure.diagnostics}
+    if policy is None:
+        return row
+    return {**row, "warnings": (*policy.warnings, *lint(policy, parsed_files(policy, search)))}
+
+
+def _plain(one: Diagnostic) -> dict[str, Any]:
+    span = one.span
+    return {"file": span.source.path, "line": span.line, "column": span.column, "message": one.message}
+
+
+@app.command("test")
+def pal_command(
+    files: FilesArgument,
+    *,
+    only: Annotated[str, typer.Option("--filter", metavar="TEXT", help="Only sequences with this in the name.")] = "",
+    include: IncludeOption = [],  # noqa: B006
+    missing: MissingOption = MissingChoice.error,
+    define: DefineOption = [],  # noqa: B006
+    json_: JsonOption = False,
+) -> None:
+    """Run the tests of policies, from a fresh state each, and tell which rules they ask.
+
+    The tests stand in the policy, or in a file of tests that includes the policy with `use`.
+
+    Example: holdfast policy test controller.pal.psl -I interfaces
+    """
+    search = _search(include, missing, define)
+    results = []
+    for path in files:
+        policy = open_policy(path, search)
+        results.append(pal.run_tests(policy, policy.tests, only=only))
+    if json_:
+        print(json.dumps(pal.as_json(results), indent=2))
+    else:
+        for result in results:
+            print_tests(result)
+    if not any(result.sequences for result in results):
+        wanted = f"no sequence has `{only}` in its name" if only else "there are no tests in it"
+        typer.echo(f"warning: nothing was tested: {wanted}", err=True)
+    if not all(result.passed for result in results):
+        raise typer.Exit(PolicyExit.FAILED)
+
+
+@app.command("explain")
+def explain_command(
+    file: FileArgument,
+    *,
+    event: Annotated[EventChoice, typer.Option(help="What happens.")] = EventChoice.request,
+    src: Annotated[str, typer.Option(metavar="CLASS", help="Who sends; in a response or error the server.")],
+    dst: Annotated[str | None, typer.Option(metavar="CLASS", help="Who receives.")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="Where; may be left out if only one fits.")] = None,
+    method: Annotated[str | None, typer.Option(help="What is called; may be left out if only one fits.")] = None,
+    message: Annotated[str, typer.Option(metavar="JSON", help="Its fields; the rest have their defaults.")] = "{}",
+    at: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="When.")] = 0.0,
+    after: Annotated[Path | None, typer.Option(metavar="FILE.jsonl", help="Events before, one JSON each line.")] = None,
+    include: IncludeOption = [],  # noqa: B006
+    missing: MissingOption = MissingChoice.error,
+    define: DefineOption = [],  # noqa: B006
+    json_: JsonOption = False,
+) -> None:
+    """Tell the verdict on one event, the rule that decides, and what every rule for it says.
+
+    Ends with 5 if the event is denied.
+
+    Example: holdfast policy explain controller.psl --src Hmi --dst Driver --method Set --message '{"rpm": 1500}'
+    """
+    policy = open_policy(file, _search(include, missing, define))
+    try:
+        question = Question(event.value, src, dst, endpoint, method, message_from_json(message), at)
+        explanation = explaining.explain(policy, question, _earlier(after))
+    except UnknownNames as failure:
+        raise typer.BadParameter(str(failure)) from None
+    if json_:
+        print(json.dumps(explaining.as_json(explanation), indent=2))
+    else:
+        print_explanation(explanation)
+    if not explanation.verdict.granted:
+        raise typer.Exit(PolicyExit.DENIED)
+
+
+def _earlier(path: Path | None) -> list[Question]:
+    if path is None:
+        return []
+    try:
+        return questions_from_lines(read_source(path).lines)
+    except UnknownNames as failure:
+        raise UnknownNames([f"{path}, {failure}"]) from None
+
+
+_WRITERS: Final[Mapping[GraphFormat, Callable[[graphs.Graph], str]]] = {
+    GraphFormat.mermaid: graphs.as_mermaid,
+    GraphFormat.dot: graphs.as_dot,
+    GraphFormat.svg: as_svg,
+    GraphFormat.json: lambda graph: json.dumps(graphs.as_json(graph), indent=2) + "\n",
+}
+
+
+@app.command("graph")
+def graph_command(
+    file: FileArgument,
+    *,
+    format_: Annotated[GraphFormat, typer.Option("--format", help="How it is written.")] = GraphFormat.mermaid,
+    out: Annotated[Path | None, typer.Option("--out", dir_okay=False, help="Write it here.")] = None,
+    include: IncludeOption = [],  # noqa: B006
+    missing: MissingOption = MissingChoice.error,
+    define: DefineOption = [],  # noqa: B006
+) -> None:
+    """Draw who may call whom: every request that some rule grants and none always denies.
+
+    Example: holdfast policy graph controller.psl --format svg --out graph.svg
+    """
+    graph = graphs.graph_of(open_policy(file, _search(include, missing, define)))
+    text = _WRITERS[format_](graph)
+    if out is None:
+        print(text, end="")
+        return
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as failure:
+        raise typer.BadParameter(f"`{out}` cannot be written: {failure.strerror}", param_hint="--out") from None
+
+
+@app.command("bench")
+def bench_command(
+    file: FileArgument,
+    *,
+    seconds: Annotated[float, typer.Option(min=0.1, max=600, help="How long to measure.")] = 5.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random messages.")] = 1,
+    include: IncludeOption = [],  # noqa: B006
+    missing: MissingOption = MissingChoice.error,
+    define: DefineOption = [],  # noqa: B006
+    json_: JsonOption = False,
+) -> None:
+    """Measure decisions per second on random well-formed messages, for each kind of event.
+
+    Example: holdfast policy bench controller.psl --seconds 2
+    """
+    policy = open_policy(file, _search(include, missing, define))
+    with Console(stderr=True).status(f"measuring for {seconds:g} s"):
+        rows = measure(policy, seconds=seconds, seed=seed)
+    if json_:
+        print(json.dumps({"schema": SCHEMA, "policy": file.name, "kinds": [asdict(row) for row in rows]}, indent=2))
+    else:
+        print_throughput(rows)
