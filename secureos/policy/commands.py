@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from enum import IntEnum, StrEnum
 from pathlib import Path
@@ -11,20 +12,26 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from secureos.policy import explain as explaining
 from secureos.policy import graph as graphs
 from secureos.policy import pal
 from secureos.policy.candidates import UnknownNames
+from secureos.policy.coverage import share
 from secureos.policy.drawing import as_svg
 from secureos.policy.lint import lint
 from secureos.policy.opening import Search, check_file, open_policy, parsed_files
 from secureos.policy.questions import Question, message_from_json, questions_from_lines
-from secureos.policy.tables import print_diagnostics, print_explanation, print_tests, print_throughput, terminal
-from secureos.policy.throughput import measure
+from secureos.policy.throughput import Throughput, measure
 from secureos.xdl.source import Diagnostic, PolicyError, read_source
 
 SCHEMA: Final = 1
+
+_PIPED_WIDTH: Final = 200  # a file or another program is no 80 columns wide
+_SHOWN: Final = 8
+_ANSWER: Final = {"granted": "green", "denied": "bold red", "not asked": "dim"}
 
 
 class PolicyExit(IntEnum):
@@ -121,10 +128,10 @@ def check_command(
         print(json.dumps({"schema": SCHEMA, "ok": errors == 0, "files": shown}, indent=2))
     else:
         for row in rows:
-            print_diagnostics(row["errors"])
-            print_diagnostics(row["warnings"], warning=True)
+            _print_diagnostics(row["errors"])
+            _print_diagnostics(row["warnings"], warning=True)
         good = sum(not row["errors"] for row in rows)
-        terminal().print(f"{good} of {len(rows)} files are valid; {errors} errors, {warnings} warnings")
+        _terminal().print(f"{good} of {len(rows)} files are valid; {errors} errors, {warnings} warnings")
     if errors:
         raise typer.Exit(PolicyExit.INVALID)
 
@@ -170,7 +177,7 @@ def pal_command(
         print(json.dumps(pal.as_json(results), indent=2))
     else:
         for result in results:
-            print_tests(result)
+            _print_tests(result)
     if not any(result.sequences for result in results):
         wanted = f"no sequence has `{only}` in its name" if only else "there are no tests in it"
         typer.echo(f"warning: nothing was tested: {wanted}", err=True)
@@ -210,7 +217,7 @@ def explain_command(
     if json_:
         print(json.dumps(explaining.as_json(explanation), indent=2))
     else:
-        print_explanation(explanation)
+        _print_explanation(explanation)
     if not explanation.verdict.granted:
         raise typer.Exit(PolicyExit.DENIED)
 
@@ -278,4 +285,80 @@ def bench_command(
     if json_:
         print(json.dumps({"schema": SCHEMA, "policy": file.name, "kinds": [asdict(row) for row in rows]}, indent=2))
     else:
-        print_throughput(rows)
+        _print_throughput(rows)
+
+
+# ---- for people ----------------------------------------------------------------------------------------------------
+
+
+def _terminal() -> Console:
+    """Standard output: coloured and as wide as the terminal, plain and wide when piped."""
+    return Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+
+
+def _print_diagnostics(diagnostics: Iterable[Diagnostic], *, warning: bool = False) -> None:
+    """Each mistake with its line and caret, on standard error."""
+    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    for one in diagnostics:
+        console.print(str(Diagnostic(one.span, f"warning: {one.message}") if warning else one))
+
+
+def _print_tests(result: pal.SuiteResult) -> None:
+    """One row per sequence, every case that was not met, and how many rules were asked."""
+    console, table = _terminal(), Table(box=None, pad_edge=False)
+    for column in (result.policy, "verdicts", ""):
+        table.add_column(column, justify="right" if column == "verdicts" else "left", overflow="fold")
+    for one in result.sequences:
+        mark = "[green]passed[/]" if one.passed else "[bold red]FAILED[/]"
+        table.add_row(escape(one.sequence.full_name), str(one.verdicts), mark)
+    console.print(table)
+    for sequence in result.sequences:
+        for failure in sequence.failures:
+            _print_failure(console, failure)
+    _print_coverage(console, result)
+
+
+def _print_failure(console: Console, failure: pal.Failure) -> None:
+    case, verdict = failure.case, failure.verdict
+    got = "grant" if verdict.granted else "deny"
+    label = f' "{case.label}"' if case.label else ""
+    console.print(f"[bold]{case.place}[/]: {escape(failure.event)}{escape(label)}")
+    console.print(f"    expected {case.expected}, got {got} by {verdict.rule}: {escape(verdict.reason)}")
+
+
+def _print_coverage(console: Console, result: pal.SuiteResult) -> None:
+    passed = sum(one.passed for one in result.sequences)
+    console.print(f"{passed} of {len(result.sequences)} sequences passed")
+    asked = sum(rule.asked > 0 for rule in result.rules)
+    console.print(f"{asked} of {len(result.rules)} rules asked ({share(result.rules):.0%})")
+    never = [rule for rule in result.rules if not rule.asked]
+    for rule in never[:_SHOWN]:
+        console.print(f"    never asked: {rule.place}  {escape(rule.text)}")
+    if len(never) > _SHOWN:
+        console.print(f"    … and {len(never) - _SHOWN} more")
+
+
+def _print_explanation(explanation: explaining.Explanation) -> None:
+    """The verdict, the rule that decided with its line, and what every rule for the event said."""
+    console, verdict = _terminal(), explanation.verdict
+    for name, earlier in explanation.earlier:
+        mark = "granted" if earlier.granted else "denied"
+        console.print(f"[dim]before: {escape(name)}: {mark} by {earlier.rule}[/]")
+    console.print(f"{escape(str(explanation.candidate))} at {explanation.event.at_ns / 1e9:g} s")
+    mark = "[green]GRANTED[/]" if verdict.granted else "[bold red]DENIED[/]"
+    console.print(f"{mark} by [bold]{verdict.rule}[/]: {escape(verdict.reason)}")
+    for step in explanation.trace:
+        style = _ANSWER[step.answer]
+        console.print(f"    [{style}]{step.answer:9}[/]  {step.place}  {escape(step.text)}")
+
+
+def _print_throughput(rows: Sequence[Throughput]) -> None:
+    """One row per kind of event."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("event")
+    for column in ("forms", "decisions", "per second", "p50 µs", "p99 µs", "granted"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        times = (f"{row.per_second:,.0f}", f"{row.p50_us:.2f}", f"{row.p99_us:.2f}", f"{row.granted:.0%}")
+        table.add_row(row.kind, f"{row.forms:,}", f"{row.decisions:,}", *times)
+    _terminal().print(table)
