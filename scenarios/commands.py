@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 
 from scenarios.catalogue import find_scenario, list_scenarios
-from scenarios.compare import compare
+from scenarios.compare import compare, is_fair
 from scenarios.exits import ExitCode
 from scenarios.judge import SCHEMA, result_of
 from scenarios.player import RunSettings, play
@@ -99,6 +99,8 @@ def run_command(
     """
     entry = find_scenario(scenario)
     settings = RunSettings(policy=policy, wire=wire.value, seed=seed, parameters=_parameters(set_))
+    if out is not None:
+        _make_folder(out)
     with progress_bars() as listener:
         run = asyncio.run(play(entry.scenario, settings, listener(policy)))
     result = result_of(run)
@@ -130,9 +132,10 @@ def compare_command(
 
     entry = find_scenario(scenario)
     settings = RunSettings(wire=wire.value, seed=seed, parameters=_parameters(set_))
+    folder = out if out is not None else Path("runs") / f"{entry.scenario.id.replace('/', '-')}-seed{seed}"
+    _make_folder(folder)
     with progress_bars() as listener:
         comparison = asyncio.run(compare(entry.scenario, settings, listener))
-    folder = out if out is not None else Path("runs") / f"{entry.scenario.id.replace('/', '-')}-seed{seed}"
     for policy, run in comparison.runs.items():
         write_run_folder(folder / policy, run, comparison.result["runs"][policy])
     (folder / "compare.json").write_text(json.dumps(comparison.result, indent=2) + "\n")
@@ -142,6 +145,9 @@ def compare_command(
     else:
         print_comparison(entry.scenario, comparison.result)
     print(f"report: {report}", file=sys.stderr)
+    if not is_fair(comparison.result):
+        print("the two runs differed before the attack began, so they prove nothing; this is a defect", file=sys.stderr)
+        raise typer.Exit(ExitCode.UNEXPECTED)
     _exit_on_unmet(list(comparison.result["runs"].values()))
 
 
@@ -155,6 +161,9 @@ def serve_command(
     speed: Annotated[float, typer.Option(min=0.1, max=100, help="Simulated seconds per wall second.")] = 1.0,
     seed: SeedOption = 1,
     isolation: Annotated[IsolationChoice, typer.Option(help="How tasks are hosted.")] = IsolationChoice.none,
+    out: Annotated[
+        Path | None, typer.Option(help="Write audit and journal into this folder, as they come.", file_okay=False)
+    ] = None,
     json_: JsonOption = False,
 ) -> None:
     """Serve a twin live to any foreign client, until interrupted.
@@ -170,8 +179,23 @@ def serve_command(
         speed=speed,
         seed=seed,
         isolation=isolation.value,
+        out=out,
     )
+    if out is not None:
+        _make_folder(out)
+        if any((out / name).exists() for name in ("audit.jsonl", "journal.jsonl")):
+            print(f"`{out}` holds an audit already, which is never written over; choose another", file=sys.stderr)
+            raise typer.Exit(ExitCode.ENVIRONMENT)
     asyncio.run(serve(settings, as_json=json_))
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the output folder before a run, not after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as failure:
+        print(f"cannot make the folder `{folder}`: {failure.strerror}; choose another with `--out`", file=sys.stderr)
+        raise typer.Exit(ExitCode.ENVIRONMENT) from failure
 
 
 def _exit_on_unmet(results: list[dict[str, Any]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
@@ -44,11 +44,12 @@ async def compare(
         runs[policy] = await play(scenario, replace(settings, policy=policy), listener)
     results = {policy: result_of(run) for policy, run in runs.items()}
     permissive, enforcing = (runs[policy].twin.recorder.rows for policy in POLICIES)
+    differ_s = identical_until_s(permissive, enforcing)
     result = {
         "schema": SCHEMA,
         "scenario": scenario.id,
         "seed": settings.seed,
-        "identical_until_s": identical_until_s(permissive, enforcing),
+        "identical_until_s": results["enforcing"]["duration_s"] if differ_s is None else differ_s,
         "first_attack_s": runs["enforcing"].first_attack_s,
         "runs": results,
     }
@@ -67,3 +68,19 @@ def identical_until_s(one: Sequence[Row], other: Sequence[Row]) -> float | None:
         if mine.at_ns != theirs.at_ns or mine.canonical() != theirs.canonical():
             return min(mine.at_s, theirs.at_s)
     return None
+
+
+def is_fair(result: Mapping[str, Any]) -> bool:
+    """Whether both runs were the same until the attack began; without an attack, until the end."""
+    begins_s = result["first_attack_s"]
+    if begins_s is None:
+        begins_s = result["runs"]["enforcing"]["duration_s"]
+    return bool(result["identical_until_s"] >= begins_s)
+
+
+def identity_sentence(result: Mapping[str, Any]) -> str:
+    """Up to when both runs are the same, for people."""
+    until_s, end_s = result["identical_until_s"], result["runs"]["enforcing"]["duration_s"]
+    if until_s >= end_s:
+        return "Both runs are identical, bit for bit, from beginning to end."
+    return f"Both runs are identical, bit for bit, until {until_s:g} s."

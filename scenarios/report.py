@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -9,10 +10,11 @@ from typing import Any
 
 import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
-from scenarios.compare import Comparison
+from scenarios.compare import Comparison, identity_sentence, is_fair
 from scenarios.player import Answered, Run
 from scenarios.schema import Scenario
 
@@ -43,6 +45,7 @@ def write_report(path: Path, scenario: Scenario, comparison: Comparison) -> Path
     environment = Environment(
         loader=PackageLoader("scenarios", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+    environment.filters["code"] = _with_code
     environment.filters["number"] = lambda value: f"{value:g}" if isinstance(value, int | float) else value
     page = environment.get_template("report.html.j2").render(
         scenario=scenario,
@@ -55,10 +58,17 @@ def write_report(path: Path, scenario: Scenario, comparison: Comparison) -> Path
         plotly=get_plotlyjs(),
         version=version("holdfast"),
         command=_command(comparison),
+        identity=identity_sentence(comparison.result),
+        fair=is_fair(comparison.result),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8")
     return path
+
+
+def _with_code(text: str) -> Markup:
+    """A text in which what stands between backticks is shown as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _told(comparison: Comparison) -> list[Told]:
@@ -66,6 +76,8 @@ def _told(comparison: Comparison) -> list[Told]:
     pairs = zip(comparison.runs["permissive"].answered, comparison.runs["enforcing"].answered, strict=True)
     return [Told(mine.at_s, mine.by, mine.tag, mine.label, mine, theirs) for mine, theirs in pairs]
 
+
+_EFFECT_S = 1.0  # a command shows within a scan and a breaker's travel
 
 _OUTCOME = {
     "safe": "the safety envelope was kept",
@@ -80,39 +92,39 @@ def _summary(comparison: Comparison) -> list[str]:
     attacks, operator = with_["commands"]["attacker"], with_["commands"]["legitimate"]
     refused = {0: "none of them was", 1: "1 of them was"}.get(operator["denied"], f"{operator['denied']} of them were")
     return [
-        f"Where every message passes, {_lost(without)}; {_OUTCOME[without['outcome']]}.",
+        f"Where every message passes, the attacker cut off {_attackers_mw(comparison.runs['permissive']):.1f} MW; "
+        f"{_OUTCOME[without['outcome']]}.",
         f"Where every message is judged, {attacks['denied']} of the attacker's {attacks['sent']} commands were "
-        f"refused, {_lost(with_)}; {_OUTCOME[with_['outcome']]}.",
+        f"refused and the rest cut off {_attackers_mw(comparison.runs['enforcing']):.1f} MW; "
+        f"{_OUTCOME[with_['outcome']]}.",
         f"The operator sent {operator['sent']} commands in the same run; {refused} refused.",
     ]
 
 
-def _lost(result: dict[str, Any]) -> str:
-    impact = result["impact"]
-    if {"load_lost_max_mw", "load_before_mw"} <= impact.keys():
-        return f"{impact['load_lost_max_mw']:.1f} MW of {impact['load_before_mw']:.1f} MW were lost at most"
-    return f"the attacker sent {result['commands']['attacker']['sent']} commands"
+def _attackers_mw(run: Run) -> float:
+    """What the attacker's commands cut off in all (MW)."""
+    return sum(_lost_mw(run, one) or 0.0 for one in run.answered if one.by == "attacker" and one.granted)
 
 
 def _residual(comparison: Comparison) -> dict[str, Any]:
     """What the attacker still got under the enforcing policy, and which rules stopped the rest."""
-    answers = [one for one in comparison.runs["enforcing"].answered if one.by == "attacker"]
+    run = comparison.runs["enforcing"]
+    answers = [one for one in run.answered if one.by == "attacker"]
     stops: dict[str, list[Answered]] = {}
     for one in answers:
         if not one.granted:
             stops.setdefault(one.rule, []).append(one)
-    lost = {one.at_s: _load_drop(comparison.runs["enforcing"], one) for one in answers if one.granted}
-    return {"granted": [(one, lost[one.at_s]) for one in answers if one.granted], "stops": stops}
+    return {"granted": [(one, _lost_mw(run, one)) for one in answers if one.granted], "stops": stops}
 
 
-def _load_drop(run: Run, one: Answered) -> float | None:
-    """By how much the load served fell within the second after a command (MW), from the true state."""
-    served = [(row.at_s, row.values.get("load_served_mw")) for row in run.twin.recorder.of("truth")]
-    before = [value for at_s, value in served if at_s <= one.at_s]
-    after = [value for at_s, value in served if one.at_s < at_s <= one.at_s + 1.0]
-    if not before or not after or before[-1] is None or after[-1] is None:
-        return None
-    return float(before[-1] - after[-1])
+def _lost_mw(run: Run, one: Answered) -> float | None:
+    """What the breaker that a command moved cut off (MW), as the plant's own event says; None if nothing moved."""
+    breaker = one.tag.partition(".")[0]
+    for row in run.twin.recorder.of("event"):
+        moved = row.values.get("breaker") == breaker and row.values.get("position") == "open"
+        if moved and one.at_s <= row.at_s <= one.at_s + _EFFECT_S:
+            return float(row.values["lost_mw"])
+    return None
 
 
 def _command(comparison: Comparison) -> str:
@@ -127,12 +139,17 @@ def _command(comparison: Comparison) -> str:
 
 def _chart(comparison: Comparison) -> go.Figure:
     figure = make_subplots(
-        rows=3,
+        rows=4,
         cols=1,
         shared_xaxes=True,
-        vertical_spacing=0.07,
-        row_heights=[0.42, 0.33, 0.25],
-        subplot_titles=("load served, MW (truth)", "voltage of the 20 kV buses, pu (truth)", "commands"),
+        vertical_spacing=0.055,
+        row_heights=[0.34, 0.24, 0.24, 0.18],
+        subplot_titles=(
+            "load served, MW (truth)",
+            "remotely disconnected within 60 s, MW (truth)",
+            "voltage of the 20 kV buses A and B, pu (truth)",
+            "commands",
+        ),
     )
     for policy, run in comparison.runs.items():
         _draw_truth(figure, policy, run)
@@ -152,17 +169,17 @@ def _chart(comparison: Comparison) -> go.Figure:
             xshift=-4,
         )
     figure.update_layout(
-        height=820,
+        height=1000,
         margin={"l": 60, "r": 20, "t": 60, "b": 50},
         paper_bgcolor=_PAPER,
         plot_bgcolor="#F4F4F4",
         font={"family": "system-ui, sans-serif", "size": 14, "color": "#2B2B2B"},
-        legend={"orientation": "h", "y": 1.09, "x": 0},
+        legend={"orientation": "h", "y": 1.07, "x": 0},
         hovermode="closest",
     )
     figure.update_xaxes(gridcolor=_GRID, zeroline=False)
     figure.update_yaxes(gridcolor=_GRID, zeroline=False)
-    figure.update_xaxes(title_text="simulated seconds from the start", row=3, col=1)
+    figure.update_xaxes(title_text="simulated seconds from the start", row=4, col=1)
     figure.update_yaxes(rangemode="tozero", row=1, col=1)
     return figure
 
@@ -173,6 +190,8 @@ def _draw_truth(figure: go.Figure, policy: str, run: Run) -> None:
     line = {"color": _COLOUR[policy], "dash": _DASH[policy], "width": 2}
     served = [row.values.get("load_served_mw") for row in rows]
     figure.add_scatter(x=x, y=served, name=policy, line=line, legendgroup=policy, row=1, col=1)
+    cut = [row.values.get("remote_disconnected_60s_mw") for row in rows]
+    figure.add_scatter(x=x, y=cut, name=policy, line=line, legendgroup=policy, showlegend=False, row=2, col=1)
     for name, width in (("u_a_pu", 2), ("u_b_pu", 1)):
         voltage = [row.values.get(name) for row in rows]
         bus = name[2].upper()
@@ -183,7 +202,7 @@ def _draw_truth(figure: go.Figure, policy: str, run: Run) -> None:
             line={**line, "width": width},
             legendgroup=policy,
             showlegend=False,
-            row=2,
+            row=3,
             col=1,
         )
 
@@ -204,12 +223,15 @@ def _draw_commands(figure: go.Figure, policy: str, run: Run) -> None:
                 showlegend=policy == "enforcing" and by == "attacker",
                 text=[f"{one.tag}: {one.answer}<br>{one.reason}" for one in chosen],
                 hovertemplate="%{x:.1f} s  %{text}<extra></extra>",
-                row=3,
+                row=4,
                 col=1,
             )
 
 
 def _draw_limits(figure: go.Figure, comparison: Comparison) -> None:
+    """The envelope's bounds, each in the chart of its unit."""
+    rows = {"MW": 2, "pu": 3}
     for limit in comparison.result["runs"]["enforcing"]["envelope"]:
-        if limit["unit"] == "pu":
-            figure.add_hline(y=limit["limit"], line={"color": _LINE, "width": 1, "dash": "dashdot"}, row=2, col=1)
+        if limit["unit"] in rows:
+            line = {"color": _LINE, "width": 1, "dash": "dashdot"}
+            figure.add_hline(y=limit["limit"], line=line, row=rows[limit["unit"]], col=1)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+import ipaddress
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from scenarios.actions import AnyStep
+from twin.core import PlantError, find_plant
 
 _MAX_BYTES = 1_000_000
 PolicyName = Literal["permissive", "enforcing"]
@@ -21,7 +23,7 @@ class ScenarioError(Exception):
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Parameter(_Part):
@@ -130,6 +132,18 @@ class Scenario(_Part):
                 seen.append(step.id)
         return self
 
+    @field_validator("actors")
+    @classmethod
+    def _actors_are_on_this_machine(cls, actors: dict[str, str]) -> dict[str, str]:
+        for address in actors.values():
+            try:
+                local = ipaddress.IPv4Address(address).is_loopback
+            except ValueError:
+                local = False
+            if not local:
+                raise ValueError(f"`{address}` is no IPv4 address in 127.0.0.0/8, where all of a twin lives")
+        return actors
+
     def chosen(self, given: Mapping[str, float]) -> dict[str, float]:
         """The value of every parameter, `given` ones checked.
 
@@ -170,7 +184,7 @@ def load_scenario(path: Path) -> Scenario:
         where = f"{mark.line + 1}:{mark.column + 1}" if mark else "1"
         raise ScenarioError(f"{path}:{where}: is not YAML: {getattr(failure, 'problem', None) or failure}") from failure
     try:
-        return Scenario.model_validate(values)
+        scenario = Scenario.model_validate(values)
     except ValidationError as failure:
         lines = [
             f"{path}:{_line_of(tree, error['loc'])}: "
@@ -178,6 +192,27 @@ def load_scenario(path: Path) -> Scenario:
             for error in failure.errors()
         ]
         raise ScenarioError("\n".join(lines)) from failure
+    mistakes = [f"{path}:{_line_of(tree, place)}: {what}" for place, what in _unknown_points(scenario)]
+    if mistakes:
+        raise ScenarioError("\n".join(mistakes))
+    return scenario
+
+
+def _unknown_points(scenario: Scenario) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """What the steps write that a client of this plant cannot write: where it stands, and what is wrong."""
+    try:
+        points = find_plant(scenario.plant).points().side("scada")
+    except PlantError as failure:
+        yield ("plant",), str(failure)
+        return
+    for number, step in enumerate(scenario.steps):
+        for tag in step.tags():
+            if tag not in points:
+                near = difflib.get_close_matches(tag, [point.tag for point in points if point.writable], n=1)
+                hint = f"; did you mean `{near[0]}`?" if near else ""
+                yield ("steps", number), f"plant `{scenario.plant}` has no point `{tag}`{hint}"
+            elif not points[tag].writable:
+                yield ("steps", number), f"`{tag}` is a {points[tag].kind}, which nobody can write"
 
 
 def _plain(error: Mapping[str, Any]) -> str:

@@ -7,20 +7,27 @@ import contextlib
 import json
 import signal
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from scenarios.player import policy_file
-from twin.assembly import Twin
+from twin.assembly import Journal, Twin
 from twin.controller import Controller
 from twin.core import NS_PER_S, Pacer, find_plant
 from twin.fieldbus import FieldbusError, ServerLimits, TcpWire
+
+Line = Callable[[str], None]
+
+# Per connection on the SCADA side; a control room polls a few times a second.
+REQUESTS_PER_S, BURST = 200.0, 100
 
 _FOREVER_NS = 10 * 366 * 86_400 * NS_PER_S
 
 
 @dataclass(frozen=True)
 class ServeSettings:
-    """How a twin is served."""
+    """How a twin is served; into `out` go the audit and a journal of what clients asked for."""
 
     plant: str
     policy: str = "enforcing"
@@ -30,6 +37,7 @@ class ServeSettings:
     speed: float = 1.0
     seed: int = 1
     isolation: str = "none"
+    out: Path | None = None
 
 
 async def serve(settings: ServeSettings, *, as_json: bool = False) -> None:
@@ -42,24 +50,48 @@ async def serve(settings: ServeSettings, *, as_json: bool = False) -> None:
     """
     kind = find_plant(settings.plant)
     image, policy = Controller.load(kind.image, policy_file(kind.image, settings.policy))
-    twin = Twin(kind, image, policy, wire=TcpWire(limits=ServerLimits()), seed=settings.seed, keep_record=False)
+    strangers = TcpWire(limits=ServerLimits(requests_per_s=REQUESTS_PER_S, burst=BURST))
+    twin = Twin(kind, image, policy, wire=TcpWire(), scada_wire=strangers, seed=settings.seed, live=True)
     pacer = Pacer([twin.clock], speed=settings.speed)
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, pacer.stop)
     try:
-        await _connect(twin, settings)
-        twin.start()
-        _tell(settings, twin, as_json=as_json)
-        await pacer.run(_FOREVER_NS)
+        with _records(settings.out) as (audit, journal):
+            await _connect(twin, settings, lambda asked: journal(json.dumps(asdict(asked))))
+            _keep_audit(twin, audit)
+            twin.start()
+            _tell(settings, twin, as_json=as_json)
+            await pacer.run(_FOREVER_NS)
     finally:
         with contextlib.suppress(ConnectionError):
             await twin.close()
 
 
-async def _connect(twin: Twin, settings: ServeSettings) -> None:
+@contextlib.contextmanager
+def _records(folder: Path | None) -> Iterator[tuple[Line, Line]]:
+    """What writes a line of the audit and a line of the journal; without a folder nothing is written."""
+    if folder is None:
+        yield (lambda _: None), (lambda _: None)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "audit.jsonl").open("x", buffering=1) as audit, (folder / "journal.jsonl").open("x", 1) as journal:
+        yield (lambda line: print(line, file=audit)), (lambda line: print(line, file=journal))
+
+
+def _keep_audit(twin: Twin, write: Line) -> None:
+    """Write the records of the start, and every further one as it comes."""
+    log = twin.controller.kernel.audit
+    for line in log.lines():
+        write(line)
+    log.on_line = write
+
+
+async def _connect(twin: Twin, settings: ServeSettings, journal: Journal) -> None:
     try:
-        await twin.connect(field_port=settings.field_port, scada_port=settings.modbus_port, host=settings.host)
+        await twin.connect(
+            field_port=settings.field_port, scada_port=settings.modbus_port, host=settings.host, journal=journal
+        )
     except FieldbusError as failure:
         hint = "the ports are chosen by `--modbus-port` and `--field-port`, the address by `--host`"
         raise FieldbusError(f"{failure}; {hint}") from failure
@@ -82,6 +114,6 @@ def _tell(settings: ServeSettings, twin: Twin, *, as_json: bool) -> None:
         return
     print(f"{twin.kind.title}, {settings.policy} policy, at {settings.speed:g} times real time")
     print(f"  SCADA side  {endpoints['modbus']}")
-    print(f"  plant side  {endpoints['field']}")
+    print(f"  plant side  {endpoints['field']} (the plant's own terminals; no policy stands before them)")
     print("stop with Ctrl-C", file=sys.stderr)
     sys.stdout.flush()

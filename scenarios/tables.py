@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from scenarios.compare import identity_sentence
 from scenarios.schema import Scenario
 
 _PIPED_WIDTH = 200  # a file or another program is no 80 columns wide
@@ -40,9 +41,9 @@ def print_comparison(scenario: Scenario, comparison: dict[str, Any]) -> None:
     for name, values in _rows(results):
         table.add_row(name, *values)
     console.print(table)
-    until_s, attack_s = comparison["identical_until_s"], comparison["first_attack_s"]
-    attack = "there is no attack" if attack_s is None else f"the attack begins at {attack_s:g} s"
-    console.print(f"both runs are identical, bit for bit, until {until_s:g} s; {attack}")
+    console.print(identity_sentence(comparison))
+    if comparison["first_attack_s"] is not None:
+        console.print(f"The attack begins at {comparison['first_attack_s']:g} s.")
     _print_timeline(console, comparison["runs"]["enforcing"])
     _print_expectations(console, results)
 

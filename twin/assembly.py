@@ -6,9 +6,11 @@ policy that is handed in.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+import contextlib
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version as installed
-from typing import Any
+from typing import Any, TypeVar
 
 import simpy
 
@@ -21,11 +23,14 @@ from twin.fieldbus import (
     BankStation,
     DeviceIdentity,
     Endpoint,
+    FieldbusError,
     ModbusClient,
+    ModbusRefusal,
     Peer,
     RegisterBank,
     RegisterMap,
     Responder,
+    Station,
     Wire,
     Write,
 )
@@ -40,6 +45,8 @@ SCADA_HOST = "127.0.0.1"
 OPERATOR_HOST = "127.0.1.10"
 
 REVISION = installed("holdfast")
+
+Answer = TypeVar("Answer")
 
 
 class PlantStation(BankStation):
@@ -65,6 +72,58 @@ class PlantStation(BankStation):
             self._plant.command(write.point.tag, write.value)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A write that a client asked of the gateway, stamped with the instant at which it took effect.
+
+    Attributes:
+        at_ns: Simulated nanoseconds.
+        address, session: Who asked.
+        unit, table, start, cells: What for, as it stood in the request.
+        refusal: The Modbus exception code of the answer; 0 if it was carried out.
+    """
+
+    at_ns: int
+    address: str
+    session: int
+    unit: int
+    table: Table
+    start: int
+    cells: tuple[int, ...]
+    refusal: int
+
+
+Journal = Callable[[Asked], None]
+
+
+class Journalled:
+    """A station whose writes are noted, whatever becomes of them."""
+
+    def __init__(self, station: Station, clock: Clock, journal: Journal) -> None:
+        self._station, self._clock, self._journal = station, clock, journal
+
+    @property
+    def units(self) -> frozenset[int]:
+        """The units of the station itself."""
+        return self._station.units
+
+    def read(self, unit: int, table: Table, address: int, count: int, peer: Peer) -> Sequence[int]:
+        """What the station answers."""
+        return self._station.read(unit, table, address, count, peer)
+
+    def write(self, unit: int, table: Table, address: int, cells: Sequence[int], peer: Peer) -> None:
+        """What the station makes of it."""
+        refusal = 0
+        try:
+            self._station.write(unit, table, address, cells, peer)
+        except ModbusRefusal as refused:
+            refusal = int(refused.code)
+            raise
+        finally:
+            at_ns = self._clock.now_ns
+            self._journal(Asked(at_ns, peer.address, peer.session, unit, table, address, tuple(cells), refusal))
+
+
 class Twin:
     """A plant with its control system.
 
@@ -74,7 +133,9 @@ class Twin:
         wire: How the parts talk: TCP, or the same PDUs in memory.
         seed: For every random stream of this twin.
         settings: The plant's initial condition.
-        keep_record: Whether the record's rows are kept (a run with an end) or only hashed.
+        live: Whether it serves strangers on the wall clock for as long as anyone likes: then the record is only
+            hashed, and a wire between its own parts that breaks is mended instead of ending the run.
+        scada_wire: Another wire for the SCADA side, where strangers come; `wire` if it is left out.
     """
 
     def __init__(
@@ -86,7 +147,8 @@ class Twin:
         wire: Wire,
         seed: int = 0,
         settings: Mapping[str, Any] | None = None,
-        keep_record: bool = True,
+        live: bool = False,
+        scada_wire: Wire | None = None,
     ) -> None:
         self.kind = kind
         self.image = image
@@ -94,7 +156,9 @@ class Twin:
         self.wire = wire
         self.clock = Clock()
         self.streams = Streams(seed)
-        self.recorder = Recorder(keep=keep_record)
+        self.recorder = Recorder(keep=not live)
+        self._live = live
+        self._scada_wire = scada_wire or wire
         self.plant = kind.build(self.clock, self.streams, self.recorder, settings or {})
         self.clock.on("controller.scan", lambda _: self._scan())
         self.clock.on("scada.poll", lambda _: self._poll())
@@ -104,13 +168,16 @@ class Twin:
         self.scada_endpoint: Endpoint
         self._open: list[ModbusClient] = []
 
-    async def connect(self, *, field_port: int = 0, scada_port: int = 0, host: str = SCADA_HOST) -> None:
+    async def connect(
+        self, *, field_port: int = 0, scada_port: int = 0, host: str = SCADA_HOST, journal: Journal | None = None
+    ) -> None:
         """Open the wires and boot the controller; nothing moves yet.
 
         Args:
             field_port: TCP port of the plant's server; 0 takes any free one.
             scada_port: TCP port of the gateway; 0 takes any free one.
             host: The address on which the gateway listens.
+            journal: Is told of every write that a client asks of the gateway, and of its answer.
 
         Raises:
             FieldbusError: A port is in use.
@@ -118,17 +185,24 @@ class Twin:
         """
         terminals = Responder(PlantStation(self.plant), DeviceIdentity(f"{self.kind.name} field", REVISION))
         self.field_endpoint = await self.wire.serve(terminals, host=FIELD_HOST, port=field_port)
-        field_client = await self._client(self.field_endpoint, FIELD_HOST)
+        self._field = await self._client(self.wire, self.field_endpoint, FIELD_HOST)
         self.controller = Controller(
             self.image,
             self.policy,
             points=self.plant.points,
             clock=self.clock,
-            field=field_client,
+            field=self._field,
         )
-        gateway = Responder(self.controller.station, DeviceIdentity(f"{self.kind.name} controller", REVISION))
-        self.scada_endpoint = await self.wire.serve(gateway, host=host, port=scada_port)
-        self.operator = await self.station(OPERATOR_HOST)
+        station = self.controller.station
+        if journal is not None:
+            station = Journalled(station, self.clock, journal)
+        gateway = Responder(station, DeviceIdentity(f"{self.kind.name} controller", REVISION))
+        self.scada_endpoint = await self._scada_wire.serve(gateway, host=host, port=scada_port)
+        # An address of the operator's own exists on the loopback network only.
+        self._scada = await self._client(
+            self._scada_wire, self.scada_endpoint, OPERATOR_HOST if host.startswith("127.") else None
+        )
+        self.operator = OperatorStation(self._scada, self.plant.points)
 
     def start(self) -> None:
         """Enter the work of plant, controller and supervision into the agenda."""
@@ -138,12 +212,14 @@ class Twin:
 
     async def station(self, host: str) -> OperatorStation:
         """A further client of the gateway, from the address `host`."""
-        return OperatorStation(await self._client(self.scada_endpoint, host), self.plant.points)
+        client = await self._client(self._scada_wire, self.scada_endpoint, host)
+        return OperatorStation(client, self.plant.points)
 
     async def close(self) -> None:
         """Close every connection and server."""
         for client in self._open:
             await client.close()
+        await self._scada_wire.close()
         await self.wire.close()
 
     def snapshot(self) -> dict[str, Any]:
@@ -164,15 +240,31 @@ class Twin:
         self.plant.restore(state["plant"])
         self.controller.kernel.restore(state["kernel"])
 
-    async def _client(self, endpoint: Endpoint, host: str) -> ModbusClient:
-        client = self.wire.client(endpoint, source_host=host)
+    async def _client(self, wire: Wire, endpoint: Endpoint, host: str | None) -> ModbusClient:
+        client = wire.client(endpoint, source_host=host)
         await client.connect()
         self._open.append(client)
         return client
 
     def _scan(self) -> Generator[simpy.Event, Any, None]:
-        yield self.clock.io(self.controller.scan())
+        yield self.clock.io(self._over(self._field, self.controller.scan))
 
     def _poll(self) -> Generator[simpy.Event, Any, None]:
-        values = yield self.clock.io(self.operator.poll())
-        self.recorder.measured(self.clock.now_ns, values)
+        values = yield self.clock.io(self._over(self._scada, self.operator.poll))
+        if values is not None:
+            self.recorder.measured(self.clock.now_ns, values)
+
+    async def _over(self, client: ModbusClient, work: Callable[[], Awaitable[Answer]]) -> Answer | None:
+        """Do work that needs a wire; None if a live twin's wire broke on the way.
+
+        What was not read is not reported, so the policy soon knows nothing of the plant and refuses what it weighs.
+        """
+        try:
+            return await work()
+        except FieldbusError:
+            if not self._live:
+                raise
+            await client.close()
+            with contextlib.suppress(FieldbusError):  # the next scan tries again
+                await client.connect()
+            return None

@@ -41,12 +41,12 @@ class StepBase(BaseModel):
         technique: ATT&CK for ICS technique that it carries out.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     perform: ClassVar[Any]
 
     id: str = ""
     by: By
-    at_s: float = Field(ge=0)
+    at_s: float = Field(ge=0, le=31_536_000)
     after: str | None = None
     label: str = ""
     safety: bool = False

@@ -52,6 +52,6 @@ class Step(StepBase):
 
     @model_validator(mode="after")
     def _pauses_are_a_range(self) -> Step:
-        if not 0 <= self.every_s[0] <= self.every_s[1]:
-            raise ValueError(f"every_s must be two rising seconds, not {list(self.every_s)}")
+        if not 0 <= self.every_s[0] <= self.every_s[1] <= 31_536_000:
+            raise ValueError(f"every_s must be two rising seconds of at most a year, not {list(self.every_s)}")
         return self

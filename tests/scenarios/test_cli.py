@@ -55,7 +55,7 @@ def test_run_writes_its_folder_and_prints_the_contract(tmp_path):
     assert "load_served_mw" in truth.column_names
     assert pq.read_table(out / "measured.parquet").num_rows == 601
     with (out / "audit.jsonl").open() as lines:
-        assert verify_chain(lines) > 100
+        assert verify_chain(lines) > 40
     events = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
     assert {"command", "breaker"} <= {event["event"] for event in events}
 
@@ -70,6 +70,16 @@ def test_compare_prints_both_runs_and_writes_a_report_that_opens_offline(tmp_pat
     assert "Hijacked operator station" in report
     assert not re.search(r"""<(script|link|img)[^>]+(src|href)=["']?https?:""", report)
     assert "report:" in done.stderr
+
+
+def test_compare_of_what_never_differs(tmp_path):
+    (tmp_path / "s.yaml").write_text(
+        "schema: 1\nid: substation/quiet\ntitle: Quiet\nplant: substation\nsummary: Nothing.\nduration_s: 20\n"
+        "actors: {operator: 127.0.1.10}\nsteps: []\n"
+    )
+    done = holdfast("compare", "s.yaml", "--wire", "memory", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "identical, bit for bit, from beginning to end" in done.stdout
 
 
 def test_plain_tables_when_piped():
@@ -89,6 +99,8 @@ def test_plain_tables_when_piped():
         (["run", "substation/mass-open", "--set", "patent=1"], 3, "did you mean `patient`"),
         (["run", "substation/mass-open", "--set", "patient=x"], 2, "is not NAME=NUMBER"),
         (["run", "substation/mass-open", "--policy", "none.psl"], 3, "none.psl"),
+        (["run", "substation/mass-open", "--out", "/proc/nope"], 6, "--out"),
+        (["compare", "substation/mass-open", "--out", "/proc/nope"], 6, "--out"),
         (["run", "substation/mass-open", "--seed", "-1"], 2, "--seed"),
         (["run", "substation/mass-open", "--wire", "pigeon"], 2, "pigeon"),
         (["nonsense"], 2, "nonsense"),
@@ -126,10 +138,11 @@ def test_a_run_that_misses_an_expectation_says_so_with_code_4(tmp_path):
 
 
 @pytest.fixture
-def served():
-    """A twin served at ten times real time, as another program; its endpoints."""
+def served(tmp_path):
+    """A twin served at ten times real time, as another program; its endpoints. It writes into `tmp_path / "out"`."""
+    ports = ["--modbus-port", "0", "--field-port", "0", "--out", str(tmp_path / "out")]
     process = subprocess.Popen(
-        [*HOLDFAST, "serve", "substation", "--modbus-port", "0", "--field-port", "0", "--speed", "10", "--json"],
+        [*HOLDFAST, "serve", "substation", *ports, "--speed", "10", "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -170,6 +183,27 @@ def test_a_foreign_client_reads_writes_and_is_refused(served):
     time.sleep(0.3)
     assert client.read_discrete_inputs(24, 4) == [True, False, True, False]
     client.close()
+
+
+def test_what_was_asked_and_refused_can_be_read_afterwards(served, tmp_path):
+    process, ports = served
+    client = ModbusClient(host="127.0.0.1", port=ports["modbus"], unit_id=1, timeout=5, auto_open=True)
+    wait_for(lambda: client.read_discrete_inputs(16, 2) == [True, False])
+    assert client.write_single_coil(24, False)
+    assert not client.write_single_coil(26, True)
+    client.close()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=10) == 0
+    journal = [json.loads(line) for line in (tmp_path / "out" / "journal.jsonl").read_text().splitlines()]
+    assert [(row["table"], row["start"], row["refusal"]) for row in journal] == [("coil", 24, 0), ("coil", 26, 1)]
+    lines = (tmp_path / "out" / "audit.jsonl").read_text().splitlines()
+    assert verify_chain(lines) == len(lines)
+    denied = [row for row in map(json.loads, lines) if row["decision"] == "denied"]
+    assert [row["message"]["tags"] for row in denied] == [["F6.open"]]
+    assert "hospital" in denied[0]["reason"]
+    again = holdfast("serve", "substation", "--out", str(tmp_path / "out"))
+    assert again.returncode == 6
+    assert "never written over" in again.stderr
 
 
 HOSTILE = [

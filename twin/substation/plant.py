@@ -167,6 +167,7 @@ class Substation:
 
     def _breaker_moved(self, number: int) -> None:
         now_ns, mechanism = self._clock.now_ns, self._breakers.mechanisms[number]
+        live_mw = self._supply.live_mw
         self._watch.pass_time(now_ns)
         if mechanism.moving:
             self._version += 1  # its contacts show nothing now; the network is as before
@@ -179,6 +180,7 @@ class Substation:
             breaker=BREAKERS[number].name,
             position=mechanism.position,
             cause=mechanism.cause,
+            lost_mw=_rounded(live_mw - self._supply.live_mw),
         )
         self._recorder.truth(now_ns, self.truth())
 

@@ -35,7 +35,9 @@ class Twin:
 
     def events(self, name: str = "breaker") -> list[tuple[Any, ...]]:
         rows = [row for row in self.recorder.of("event") if row.values["event"] == name]
-        return [(row.at_s, *(value for key, value in row.values.items() if key != "event")) for row in rows]
+        return [
+            (row.at_s, *(value for key, value in row.values.items() if key not in ("event", "lost_mw"))) for row in rows
+        ]
 
     def limit(self, name: str) -> EnvelopeLimit:
         return next(limit for limit in self.plant.envelope() if limit.name == name)
@@ -197,6 +199,22 @@ def test_the_second_path_keeps_supply_so_nothing_is_lost() -> None:
     twin.do("T2M.open")
     twin.until(3)
     assert twin.limit("remote_disconnection").worst == pytest.approx(twin.plant.truth()["load_demand_mw"], rel=0.01)
+
+
+def test_an_opening_tells_what_it_cut_off() -> None:
+    twin = Twin().started()
+    twin.until(1)
+    carried = twin.plant.truth()["load_demand_mw"]
+    twin.do("F1.open")
+    twin.do("CA1.open")
+    twin.until(2)
+    lost = {
+        row.values["breaker"]: row.values["lost_mw"]
+        for row in twin.recorder.of("event")
+        if row.values["position"] == "open"
+    }
+    assert lost["CA1"] == 0
+    assert 5 < lost["F1"] < 8 < carried
 
 
 def test_the_emergency_stop_takes_the_generator_off_and_is_no_remote_disconnection() -> None:
