@@ -111,16 +111,21 @@ def _path(route: Sequence[Place]) -> str:
     """A smooth line from border to border, level where it meets a box."""
     first, last = route[0], route[-1]
     way = 1 if last.x > first.x else -1
-    points = [(first.x + way * first.box.width / 2, first.y)]
+    points = [(first.x + way * first.box.width / 2, first.y), (first.x + way * first.column / 2, first.y)]
     for place in route[1:-1]:
-        half = place.box.width / 2
-        points += [(place.x - way * half, place.y), (place.x + way * half, place.y)] if half else [(place.x, place.y)]
-    points.append((last.x - way * last.box.width / 2, last.y))
-    drawn = f"M{points[0][0]:.1f} {points[0][1]:.1f}"
-    for (x0, y0), (x1, y1) in pairwise(points):
-        bend = (x0 + x1) / 2
-        drawn += f" C{bend:.1f} {y0:.1f} {bend:.1f} {y1:.1f} {x1:.1f} {y1:.1f}"
-    return drawn
+        points += [(place.x - way * place.column / 2, place.y), (place.x + way * place.column / 2, place.y)]
+    points += [(last.x - way * last.column / 2, last.y), (last.x - way * last.box.width / 2, last.y)]
+    # A piece without length would have no direction, and the arrow at its end none.
+    steps = [(one, other) for one, other in pairwise(points) if one != other]
+    return f"M{points[0][0]:.1f} {points[0][1]:.1f}" + "".join(_step(one, other) for one, other in steps)
+
+
+def _step(one: tuple[float, float], other: tuple[float, float]) -> str:
+    (x0, y0), (x1, y1) = one, other
+    if y0 == y1:
+        return f" H{x1:.1f}"
+    bend = (x0 + x1) / 2
+    return f" C{bend:.1f} {y0:.1f} {bend:.1f} {y1:.1f} {x1:.1f} {y1:.1f}"
 
 
 def _label(edge: Edge, place: Place) -> Iterable[str]:

@@ -11,6 +11,7 @@ from secureos.policy.constants import constant_answer
 from secureos.policy.load import Policy
 from secureos.policy.rule_index import RuleIndex
 from secureos.xdl import TaskClass
+from secureos.xdl.model import ANY
 
 SCHEMA: Final = 1
 KERNEL: Final = "kl.core.Core"
@@ -73,7 +74,7 @@ def graph_of(policy: Policy) -> Graph:
         answer = _answer(rules, candidate)
         if answer is not None:
             pair = (candidate.src, cast("str", candidate.dst))
-            found.setdefault(pair, {})[candidate.called] = answer
+            found.setdefault(pair, {})[_called(candidate)] = answer
     order = {name: number for number, name in enumerate(policy.classes)}
     edges = [
         _edge(src, dst, found[src, dst], policy.classes)
@@ -89,11 +90,21 @@ def graph_of(policy: Policy) -> Graph:
 
 def _requests(policy: Policy, rules: RuleIndex) -> Iterator[Candidate]:
     """Every request that is described, and of classes that are not those that rules speak of."""
-    yield from candidates("request", (), policy.classes)
+    yield from (one for one in candidates("request", (), policy.classes) if not one.is_open)
     if any(one.unknown for one in policy.classes.values()):
         for rule in rules.rules:
-            if rule.kind == "request":
-                yield from (one for one in selected("request", rule.where, policy.classes) if one.is_opaque)
+            for one in selected("request", rule.where, policy.classes) if rule.kind == "request" else ():
+                # What the kernel offers is described; beyond that only what a rule names in full.
+                if one.is_opaque and not (one.dst == KERNEL and one.is_open):
+                    yield one
+
+
+def _called(candidate: Candidate) -> str:
+    """`endpoint.method`; where no description says at which endpoint, the interface that a rule names."""
+    target = candidate.target
+    if target is None or target.endpoint != ANY:
+        return candidate.called
+    return ANY if target.interface == target.method.name == ANY else f"{target.interface}.{target.method.name}"
 
 
 def _answer(rules: RuleIndex, candidate: Candidate) -> bool | None:
@@ -116,7 +127,8 @@ def _edge(src: str, dst: str, calls: Mapping[str, bool], classes: Mapping[str, T
                 names[always] += [name for name in methods if calls.get(name) is always]
     described = {f"{one.path}.{method}" for one in classes[dst].endpoints.values() for method in one.interface.methods}
     for name in sorted(calls.keys() - described):
-        names[calls[name]].append(name)
+        if name not in names[calls[name]]:
+            names[calls[name]].append(name)
     return Edge(src, dst, tuple(names[True]), tuple(names[False]))
 
 

@@ -27,11 +27,12 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the centre of a box is."""
+    """Where the centre of a box is, and how wide its column: lines that cross a column level meet nothing in it."""
 
     x: float
     y: float
     box: Box
+    column: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +85,20 @@ def layout(nodes: Mapping[str, Box], links: Sequence[Link]) -> Layout:
     columns = _columns([*items.values(), *(item for chain in chains for item in chain[1:-1])])
     _order(columns)
     _straighten(columns)
-    centres, width = _centres(columns)
+    widths = [max(item.box.width for item in column) for column in columns]
+    centres = _centres(widths)
     top = min((item.y - item.box.height / 2 for column in columns for item in column), default=0.0)
     bottom = max((item.y + item.box.height / 2 for column in columns for item in column), default=0.0)
 
     def place(item: _Item) -> Place:
-        return Place(centres[item.layer], item.y - top, item.box)
+        return Place(centres[item.layer], item.y - top, item.box, widths[item.layer])
 
     routes = [tuple(map(place, chain)) for chain in chains]
     return Layout(
         nodes={name: place(item) for name, item in items.items()},
         routes=tuple(route[::-1] if back else route for route, back in zip(routes, backward, strict=True)),
         labels=tuple(place(chain[1]) for chain in chains),
-        width=width,
+        width=centres[-1] + widths[-1] / 2 if widths else 0.0,
         height=bottom - top,
     )
 
@@ -210,10 +212,9 @@ def _spread(column: Sequence[_Item], wanted: Sequence[float]) -> None:
         item.y = mean + offset
 
 
-def _centres(columns: Sequence[Sequence[_Item]]) -> tuple[list[float], float]:
+def _centres(widths: Sequence[float]) -> list[float]:
     centres, x = [], 0.0
-    for column in columns:
-        width = max((item.box.width for item in column), default=0.0)
+    for width in widths:
         centres.append(x + width / 2)
         x += width + GAP_X
-    return centres, max(x - GAP_X, 0.0)
+    return centres

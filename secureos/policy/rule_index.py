@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from secureos.policy import syntax as psl
 from secureos.policy.candidates import Candidate
+from secureos.xdl.model import may_be
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,14 @@ class RuleIndex:
             for src in {candidate.src, None}
             for dst in {candidate.dst, None}
             for rule in self._by_classes.get((candidate.kind, src, dst), ())
-            if all(attributes.get(key) == value for key, value in rule.where.items())
+            if all(_could_be(key, attributes.get(key), value) for key, value in rule.where.items())
         ]
         return sorted(near, key=lambda rule: rule.number)
+
+
+def _could_be(key: str, name: str | None, value: str) -> bool:
+    """Interface and component are read off the description: where that is not at hand, they may be any."""
+    return may_be(name, value) if key in ("interface", "component") else name == value
 
 
 def _rules(

@@ -191,7 +191,7 @@ def test_fields_are_shown_with_their_types():
 
 
 def test_classes_that_are_not_described(load):
-    text = "use EDL kl.VfsNet\nrequest dst=kl.VfsNet endpoint=net { assert (message.size < 5) }"
+    text = "use EDL kl.VfsNet\nrequest dst=kl.VfsNet interface=kl.Net { assert (message.size < 5) }"
     policy = load(text, missing="opaque")
     told = explain(policy, Question("request", "lab.Client", "kl.VfsNet", "net", "Send", {"size": 3}))
     assert (told.verdict.granted, answers(told)) == (True, [("7", "granted")])

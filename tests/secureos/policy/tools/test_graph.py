@@ -183,11 +183,16 @@ def test_classes_that_are_not_described_show_what_rules_name(load):
     text = """use EDL kl.VfsNet
 request src=lab.Client dst=kl.VfsNet endpoint=net method=Send { grant () }
 request src=lab.Client dst=kl.VfsNet endpoint=net method=Take { assert (src_sid > 0) }
+request src=lab.Client dst=kl.VfsNet interface=kl.Socket { grant () }
 request src=Einit dst=kl.VfsNet { grant () }
+request src=lab.Client dst=kl.core.Core interface=kl.core.Sync { grant () }
+request src=lab.Driver interface=kl.Any method=Wait { grant () }
 error { grant () }
 """
     graph = graph_of(load(text, missing="opaque"))
     assert {(edge.src, edge.dst): (edge.always, edge.sometimes) for edge in graph.calls} == {
-        ("Einit", "kl.VfsNet"): (("*.*",), ()),
-        ("lab.Client", "kl.VfsNet"): (("net.Send",), ("net.Take",)),
+        ("Einit", "kl.VfsNet"): (("*",), ()),
+        ("lab.Client", "kl.VfsNet"): (("kl.Socket.*", "net.Send"), ("net.Take",)),
+        ("lab.Driver", "kl.VfsNet"): (("kl.Any.Wait",), ()),
     }
+    assert [(edge.src, edge.always) for edge in graph.kernel] == [("lab.Client", ("sync.Sync.*",))]
