@@ -79,22 +79,24 @@ def _in_message(span: Span, scope: Scope, fields: tuple[Parameter, ...], shown: 
 
 def message_reader(steps: Steps) -> Evaluate:
     """What reads a piece of the message."""
-    if len(steps) == 1:
-        name = steps[0]
-        return lambda event: event.message[name]  # type: ignore[index]
-    return reader(lambda event: event.message, steps)
+    name, *inside = steps
+
+    def read(event: Event) -> Any:  # noqa: ANN401
+        return event.message[name]  # type: ignore[index]
+
+    return reader(read, tuple(inside), "the message") if inside else read
 
 
-def reader(whole: Evaluate, steps: Steps) -> Evaluate:
+def reader(whole: Evaluate, steps: Steps, shown: str = "the value") -> Evaluate:
     """What reads a piece of the value that `whole` computes."""
 
     def read(event: Event) -> Any:  # noqa: ANN401
         value = whole(event)
         for step in steps:
             if isinstance(step, int) and step >= len(value):
-                raise Incorrect(f"there are {len(value)} items where item {step} is asked for")
+                raise Incorrect(f"{shown} has {len(value)} items where item {step} is asked for")
             if isinstance(step, str) and step not in value:
-                raise Incorrect(f"there is no field `{step}` this time")
+                raise Incorrect(f"{shown} has no field `{step}` this time")
             value = value[step]
         return value
 

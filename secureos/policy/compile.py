@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final
 
 from secureos.policy import syntax as psl
+from secureos.policy.bulk import without_collection
 from secureos.policy.choices import Case, Inner, matcher, select
 from secureos.policy.expressions import Compiled, ExpressionCompiler, mistake
 from secureos.policy.language import OBJECTS, language_kind
@@ -129,11 +130,21 @@ def compile_bindings(
         PolicyError: Names, types or constructs are wrong; all mistakes are listed.
     """
     compiler = _BindingCompiler(classes, objects, profiles)
-    for binding in bindings:
-        compiler.binding(binding)
+    with without_collection():
+        for binding in bindings:
+            compiler.binding(binding)
     if compiler.mistakes:
         raise PolicyError(compiler.mistakes)
     return tuple(compiler.rules)
+
+
+@dataclass(frozen=True, slots=True)
+class _Met:
+    """What a binding meets among certain classes; kept with the binding, so that it is found once."""
+
+    classes: Mapping[str, TaskClass]
+    where: Mapping[str, str]
+    left: Targets
 
 
 class _BindingCompiler:
@@ -154,11 +165,11 @@ class _BindingCompiler:
         if root is None:
             root = self._roots[part.event] = Scope.of(part.event, self._classes)
         row = part.row
-        left = None if row is None else self._narrow(root, row)
-        if row is None or left is None:
+        met = None if row is None else self._met(part, root, row)
+        if row is None or met is None:
             self._section(part, root, None, self.rules)
             return
-        key = (row.template, row.fixed, left.signature)
+        key = (row.template, row.fixed, met.left.signature)
         operations = self._checked.get(key)
         if operations is None:
             mistakes, first = len(self.mistakes), len(self.rules)
@@ -166,14 +177,23 @@ class _BindingCompiler:
             if len(self.mistakes) == mistakes:
                 self._checked[key] = tuple((rule.object, rule.operation) for rule in self.rules[first:])
             return
-        where = dict(zip(row.template.keys, row.names, strict=True))
         for position, operation in enumerate(operations):
-            make = partial(self._make, part, position, where, left)
+            make = partial(self._make, part, position, met)
             place = f"{part.source.name}:{row.lines[position]}"
-            self.rules.append(Rule(place, part.event, where, operation=operation, profile=None, make=make))
+            self.rules.append(Rule(place, part.event, met.where, operation=operation, profile=None, make=make))
+
+    def _met(self, part: psl.Binding, root: Scope, row: psl.Row) -> _Met | None:
+        """What a binding of plain rules meets; None if something is wrong with its selectors."""
+        known = part.met
+        if isinstance(known, _Met) and known.classes is self._classes:
+            return known
+        left = self._narrow(root, row)
+        if left is None:
+            return None
+        part.met = found = _Met(self._classes, dict(zip(row.template.keys, row.names, strict=True)), left)
+        return found
 
     def _narrow(self, root: Scope, row: psl.Row) -> Targets | None:
-        """The messages that a binding of plain calls can meet; None if something is wrong with its selectors."""
         left = root.left
         for key, name in zip(row.template.keys, row.names, strict=True):
             if key in ("src", "dst"):
@@ -188,12 +208,12 @@ class _BindingCompiler:
                     return None
         return left
 
-    def _make(self, part: psl.Binding, position: int, where: Mapping[str, str], left: Targets) -> Asked:
+    def _make(self, part: psl.Binding, position: int, met: _Met) -> Asked:
         """A rule of a binding like one that was checked before: only numbers differ."""
         item = part.body[position]
         if not isinstance(item, psl.Call):
             raise TypeError(item)
-        return self._asked(item, Scope(part.event, self._classes, where, left))
+        return self._asked(item, Scope(part.event, self._classes, met.where, met.left))
 
     # ---- sections --------------------------------------------------------------------------------------------------
 

@@ -38,17 +38,13 @@ class ExpressionCompiler:
         match part:
             case psl.Constant():
                 return _constant(part)
-            case psl.ListLiteral():
-                return self._list(part)
-            case psl.DictionaryLiteral():
-                return self._dictionary(part)
+            case psl.ListLiteral() | psl.DictionaryLiteral():
+                return self._list(part) if isinstance(part, psl.ListLiteral) else self._dictionary(part)
             case psl.Path() | psl.Member() | psl.Element():
                 return self._value(part)
             case psl.Application():
                 return self._application(part)
-            case psl.Unary():
-                return operators.unary(self, part)
-        return operators.binary(self, part)
+        return operators.unary(self, part) if isinstance(part, psl.Unary) else operators.binary(self, part)
 
     def arguments(self, operation: Operation, shown: str, argument: psl.Expression) -> tuple[Compiled, ...]:
         """The arguments of a rule or expression, in the order in which it takes them."""

@@ -23,7 +23,6 @@ from secureos.policy.values import (
     COMPUTED,
     INTEGERS,
     BooleanType,
-    ListType,
     LiteralType,
     RecordType,
     UnitType,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Final
 from secureos.policy import syntax as psl
 from secureos.policy.aliases import Aliases
 from secureos.policy.assertions import check_test_set
+from secureos.policy.bulk import without_collection
 from secureos.policy.compile import compile_bindings
 from secureos.policy.language import OBJECTS, Language
 from secureos.policy.mentions import class_names
@@ -120,7 +119,7 @@ def compile_policy(
     Raises:
         PolicyError: As `load_policy`.
     """
-    with _without_collection():
+    with without_collection():
         descriptions = catalogue if missing == catalogue.missing else catalogue.tolerant()
         loader = _Loader(descriptions, include, definitions or {}, full_regex=full_regex)
         loader.add(source)
@@ -128,18 +127,6 @@ def compile_policy(
     if loader.mistakes:
         raise PolicyError(loader.mistakes)
     return loader.policy(source)
-
-
-@contextmanager
-def _without_collection() -> Iterator[None]:
-    """Reading makes many objects and no garbage; looking for garbage meanwhile takes half of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _digest(sources: Sequence[Source]) -> str:

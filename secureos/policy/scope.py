@@ -157,7 +157,8 @@ class Scope:
                 if self.kind == "execute" or key != self.server_key:
                     continue
             inside = left.narrow("server" if key in ("src", "dst") else key, value)
-            if not inside.every:
+            # A class may well have no messages of this kind: a rule for them then speaks of nothing.
+            if not inside.every and key not in ("src", "dst"):
                 raise _mistake(selector, self._why_nothing(key, value, where, left))
             left = inside
         return Scope(self.kind, self.classes, where, left)
@@ -183,8 +184,6 @@ class Scope:
             raise _mistake(selector, f"unknown class `{name}`{hint}")
 
     def _why_nothing(self, key: str, value: str, where: Mapping[str, str], left: Targets) -> str:
-        if key in ("src", "dst"):
-            return f"class `{value}` has no messages that a `{self.kind}` here could meet"
         around = " ".join(f"{name}={text}" for name, text in where.items() if name != key) or "any class"
         return f"unknown {key} `{value}` in {around}{near(value, left.names(key))}"
 

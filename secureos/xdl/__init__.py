@@ -1,6 +1,6 @@
 """EDL, CDL and IDL: what a task offers, what a message looks like, and whether a message fits."""
 
-from secureos.xdl.catalogue import Catalogue
+from secureos.xdl.catalogue import Catalogue, Missing
 from secureos.xdl.message import Check, check_message, checker
 from secureos.xdl.model import Endpoint, Interface, Method, TaskClass
 from secureos.xdl.source import Diagnostic, PolicyError, Source, Span
@@ -10,6 +10,7 @@ from secureos.xdl.types import (
     FieldType,
     HandleType,
     IntegerType,
+    OpaqueType,
     Parameter,
     SequenceType,
     StringType,
@@ -29,6 +30,8 @@ __all__ = [
     "IntegerType",
     "Interface",
     "Method",
+    "Missing",
+    "OpaqueType",
     "Parameter",
     "PolicyError",
     "SequenceType",

@@ -18,11 +18,14 @@ from secureos.xdl.source import Diagnostic, PolicyError, Source, Span
 MAX_DEPTH: Final = 100
 """How deep brackets, operators and sections may nest."""
 
+TOO_DEEP: Final = f"this is nested more than {MAX_DEPTH} levels deep; split it"
+
 MAX_INTEGER: Final = 2**64 - 1
 MIN_INTEGER: Final = -(2**63)
 
 _WORDS: Final = {"NAME": "a name", "INT": "a number", "TEXT": "a text in quotes", "$END": "the end of the file"}
 _SHOWN_EXPECTATIONS: Final = 6
+_SHOWN_SIGN: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,9 @@ class Grammar:
             tree = self._lark.parse(source.text, start=start)
         except (UnexpectedCharacters, UnexpectedToken) as failure:
             raise PolicyError([self._explain(source, failure)]) from None
-        _check_depth(source, tree)
+        deep = too_deep(tree)
+        if deep is not None:
+            raise PolicyError([Diagnostic(span_of(source, deep), TOO_DEEP)])
         return Parsed(source, tree, tuple(self._comments))
 
     def _remember(self, token: Token) -> Token:
@@ -82,30 +87,38 @@ class Grammar:
         position = failure.pos_in_stream
         rest = source.text[position:] if isinstance(position, int) else ""
         if isinstance(failure, UnexpectedToken) and failure.token.type != "$END":
-            what = _known_slip(rest) or self._unexpected(f"`{failure.token[:40]}`", failure)
+            what = known_slip(rest) or unexpected(self._lark, failure)
             return Diagnostic(span_of(source, failure.token), what)
         if isinstance(failure, UnexpectedToken):
             where = source.span(len(source.lines), len(source.lines[-1]) + 1)
-            return Diagnostic(where, self._unexpected("the end of the file", failure))
-        shown = f"`{rest[0]}`" if rest[0].isprintable() else f"U+{ord(rest[0]):04X}"
-        what = _known_slip(rest) or f"unexpected {shown}; this character has no meaning here"
-        return Diagnostic(source.span(failure.line, failure.column), what)
+            return Diagnostic(where, unexpected(self._lark, failure))
+        return Diagnostic(source.span(failure.line, failure.column), strange_character(rest))
 
-    def _unexpected(self, what: str, failure: UnexpectedToken) -> str:
-        names: Iterable[str] = failure.accepts or failure.expected
-        expected = {self._shown(name) for name in names}
-        sign = what.strip("`")
-        if _WORDS["NAME"] not in expected and "`&&`" in expected and sign in _COMPARISONS:
-            return f"unexpected {what}; comparisons do not chain: write `a < b && b < c`"
-        if _WORDS["NAME"] not in expected and sign in _OPERATORS and expected & _SIGNS:
-            return f"unexpected {what}; beside another operator `&` and `|` need parentheses around them"
-        return f"unexpected {what}; expected {_listed(expected)}"
 
-    def _shown(self, terminal: str) -> str:
-        if terminal in _WORDS:
-            return _WORDS[terminal]
-        pattern = self._lark.get_terminal(terminal).pattern
-        return f"`{pattern.value}`" if isinstance(pattern, PatternStr) else terminal.lower()
+def unexpected(lark: Lark, failure: UnexpectedToken) -> str:
+    """What is said of a word or sign in the wrong place: what it is, and what was expected."""
+    sign = failure.token[:_SHOWN_SIGN]
+    what = "the end of the file" if failure.token.type == "$END" else f"`{sign}`"
+    names: Iterable[str] = failure.accepts or failure.expected
+    expected = {_shown(lark, name) for name in names}
+    if _WORDS["NAME"] not in expected and "`&&`" in expected and sign in _COMPARISONS:
+        return f"unexpected {what}; comparisons do not chain: write `a < b && b < c`"
+    if _WORDS["NAME"] not in expected and sign in _OPERATORS and expected & _SIGNS:
+        return f"unexpected {what}; beside another operator `&` and `|` need parentheses around them"
+    return f"unexpected {what}; expected {_listed(expected)}"
+
+
+def strange_character(rest: str) -> str:
+    """What is said of a text that begins with what no word or sign begins with."""
+    shown = f"`{rest[0]}`" if rest[0].isprintable() else f"U+{ord(rest[0]):04X}"
+    return known_slip(rest) or f"unexpected {shown}; this character has no meaning here"
+
+
+def _shown(lark: Lark, terminal: str) -> str:
+    if terminal in _WORDS:
+        return _WORDS[terminal]
+    pattern = lark.get_terminal(terminal).pattern
+    return f"`{pattern.value}`" if isinstance(pattern, PatternStr) else terminal.lower()
 
 
 _COMPARISONS: Final = frozenset({"<", ">", "<=", ">=", "==", "!="})
@@ -113,7 +126,8 @@ _OPERATORS: Final = _COMPARISONS | {"+", "-", "*", "&&", "||", "==>", "&", "|"}
 _SIGNS: Final = frozenset(f"`{operator}`" for operator in _OPERATORS)
 
 
-def _known_slip(rest: str) -> str | None:
+def known_slip(rest: str) -> str | None:
+    """A better word on a text that cannot be read where it begins so; None if there is none."""
     if rest.startswith("/*"):
         return "this comment is never closed; write `*/` where it ends"
     if rest.startswith('"'):
@@ -154,20 +168,32 @@ def integer(source: Source, token: Token) -> int:
     Raises:
         PolicyError: It does not fit 64 bits.
     """
-    digits = token.lower()
+    return number(token, span_of(source, token))
+
+
+def number(text: str, span: Span) -> int:
+    """The value of a number that is written at `span`.
+
+    Raises:
+        PolicyError: It does not fit 64 bits.
+    """
+    digits = text.lower()
     base = {"0x": 16, "0o": 8}.get(digits[:2], 10)
     body = (digits[2:] if base != 10 else digits).lstrip("0") or "0"
     if len(body) > 22 or int(body, base) > MAX_INTEGER:
-        raise PolicyError([Diagnostic(span_of(source, token), f"`{token[:40]}` does not fit 64 bits")])
+        raise PolicyError([Diagnostic(span, f"`{text[:40]}` does not fit 64 bits")])
     return int(body, base)
 
 
-def _check_depth(source: Source, tree: Tree[Token]) -> None:
-    """An explicit stack, so that a hostile text cannot exhaust Python's own."""
+def too_deep(tree: Tree[Token]) -> Tree[Token] | None:
+    """A piece that is nested deeper than `MAX_DEPTH`, if there is one.
+
+    An explicit stack, so that a hostile text cannot exhaust Python's own.
+    """
     waiting: list[tuple[Tree[Token], int]] = [(tree, 0)]
     while waiting:
         part, depth = waiting.pop()
         if depth > MAX_DEPTH:
-            message = f"this is nested more than {MAX_DEPTH} levels deep; split it"
-            raise PolicyError([Diagnostic(span_of(source, part), message)])
+            return part
         waiting.extend((child, depth + 1) for child in part.children if isinstance(child, Tree))
+    return None

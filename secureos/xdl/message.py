@@ -80,20 +80,25 @@ def _check(kind: FieldType) -> Check:
 def _check_single(
     kind: IntegerType | BytesType | StringType | StructType | UnionType | HandleType | OpaqueType,
 ) -> Check:
+    check: Check = _anything
     match kind:
         case IntegerType():
-            return _integer(kind)
+            check = _integer(kind)
         case BytesType():
-            return _bytes(kind.limit)
+            check = _bytes(kind.limit)
         case StringType():
-            return _string(kind.limit)
+            check = _string(kind.limit)
         case StructType():
-            return _struct(kind.fields, kind.name)
+            check = _struct(kind.fields, kind.name)
         case UnionType():
-            return _union(kind)
+            check = _union(kind)
         case HandleType():
-            return _struct(HANDLE_FIELDS, str(kind))
-    return lambda _: None
+            check = _struct(HANDLE_FIELDS, str(kind))
+    return check
+
+
+def _anything(_value: object) -> None:
+    return None
 
 
 def _integer(kind: IntegerType) -> Check:

@@ -183,12 +183,15 @@ class PackageReader:
                 return ArrayType(self._type(package, inner[0]), self._limit(package, inner[1]))
             case "handle_type":
                 return HandleType(self.text(inner[0]))
+        return self._named_type(package, part)
+
+    def _named_type(self, package: Package, part: Tree[Token]) -> FieldType:
         name = self.text(part)
-        if name not in package.types:
-            if package.opaque:
-                return OpaqueType()
-            self._fail(part, f"unknown type `{name}`{near(name, package.types)}")
-        return package.types[name]
+        if name in package.types:
+            return package.types[name]
+        if package.opaque:
+            return OpaqueType()
+        self._fail(part, f"unknown type `{name}`{near(name, package.types)}")
 
     def _limit(self, package: Package, part: Tree[Token]) -> int:
         value = self._value(package, part)

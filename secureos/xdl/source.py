@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +39,12 @@ class Source:
         """The text line by line."""
         return tuple(self.text.split("\n"))
 
+    @cached_property
+    def line_starts(self) -> tuple[int, ...]:
+        """Where each line begins, counted in characters from 0."""
+        lengths = (len(line) + 1 for line in self.lines[:-1])
+        return tuple(accumulate(lengths, initial=0))
+
     def line(self, number: int) -> str:
         """The text of one line (from 1), or an empty text where there is none."""
         return self.lines[number - 1] if 1 <= number <= len(self.lines) else ""
@@ -44,6 +52,12 @@ class Source:
     def span(self, line: int = 1, column: int = 1, *, end_line: int = 0, end_column: int = 0) -> Span:
         """A piece of this source; without an end it is one character long."""
         return Span(self, line, column, end_line or line, end_column or column + 1)
+
+    def between(self, start: int, end: int) -> Span:
+        """The piece from one character up to another, counted from 0."""
+        line, end_line = bisect_right(self.line_starts, start), bisect_right(self.line_starts, end)
+        starts = self.line_starts
+        return Span(self, line, start - starts[line - 1] + 1, end_line, end - starts[end_line - 1] + 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,9 @@ def test_a_class_with_components_numbers_its_endpoints_in_text_order_depth_first
 
 def test_the_kernels_own_classes_are_always_there():
     catalogue = Catalogue()
-    assert catalogue.task_class("kl.core.Core").endpoints == {}
+    core = catalogue.task_class("kl.core.Core")
+    assert core.endpoints["sync.Sync"].interface.package == "kl.core.Sync"
+    assert {"Create", "Exit", "Terminate"} <= core.endpoints["task.Task"].interface.methods.keys()
     assert catalogue.task_class("Einit").name == "Einit"
     assert list(catalogue.interface("kl.core.Execute").methods) == ["main"]
 
@@ -235,7 +237,7 @@ def test_an_error_points_at_its_place(tmp_path):
 def test_bytes_that_are_no_text_are_refused_with_their_place(tmp_path):
     with pytest.raises(PolicyError, match=r"^p:2:2: byte 0xff is not UTF-8"):
         source_from_bytes(b"a\r\nb\xff\r\n", name="n", path="p")
-    with pytest.raises(PolicyError, match="at most 1048576 are read"):
+    with pytest.raises(PolicyError, match="at most 4194304 are read"):
         source_from_bytes(b" " * (MAX_BYTES + 1), name="n", path="p")
     with pytest.raises(PolicyError, match="the file cannot be read: Is a directory"):
         read_source(tmp_path)

@@ -12,6 +12,7 @@ from secureos.xdl import (
     HandleType,
     IntegerType,
     Method,
+    OpaqueType,
     Parameter,
     SequenceType,
     StringType,
@@ -44,6 +45,8 @@ EITHER = UnionType("E", (Parameter("a", U8), Parameter("b", StringType(2))))
         (POINT, {"x": 1}),
         (SequenceType(POINT, 2), [{"x": 1}, {"x": 2}]),
         (EITHER, {"b": "ab"}),
+        (HandleType(), {"handle": 2**64 - 1, "rights": 2**32 - 1}),
+        (OpaqueType(), object()),
     ],
 )
 def test_what_fits_is_good(kind, value):
@@ -78,7 +81,18 @@ def test_what_fits_is_good(kind, value):
         (EITHER, {}, "field `f` must be a mapping with exactly one of the fields of E"),
         (EITHER, {"c": 1}, "field `f`: field `c` is not in the description"),
         (EITHER, {"a": "x"}, "field `f`: field `a` must be an integer (UInt8), not a text"),
-        (HandleType(), 1, "field `f` is a handle, which messages cannot carry yet"),
+        (HandleType(), 1, "field `f` must be a mapping of fields (Handle), not an integer"),
+        (HandleType("a.B"), {"handle": 1}, "field `f`: field `rights` is missing"),
+        (
+            HandleType(),
+            {"handle": -1, "rights": 0},
+            "field `f`: field `handle` is -1, outside 0 to 18446744073709551615 (a handle)",
+        ),
+        (
+            HandleType(),
+            {"handle": 1, "rights": 2**32},
+            "field `f`: field `rights` is 4294967296, outside 0 to 4294967295 (a mask of rights)",
+        ),
     ],
 )
 def test_what_does_not_fit_is_told(kind, value, wrong):

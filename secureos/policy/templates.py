@@ -1,0 +1,127 @@
+"""What declarations of the same shape have in common, so that each of a thousand like bindings costs little."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, cast
+
+from lark import Token, Tree
+
+from secureos.policy import syntax as psl
+from secureos.policy.tokens import INT, NAME, TEXT, vocabulary
+from secureos.xdl.source import Source
+
+Part = Tree[Token]
+
+_SURE_DIGITS: Final = 18
+"""So many characters of a number always fit 64 bits."""
+
+_BETWEEN_NUMBERS: Final = frozenset(
+    {"comparison", "binary_add", "binary_subtract", "binary_multiply", "bit_or", "bit_and"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    """Where in a binding of plain rules the things stand in which it differs from others of its shape.
+
+    Attributes:
+        template: Shared by all bindings of the shape.
+        event: The event.
+        names: From which word to which each selector's value goes.
+        fixed: The words that decide whether the rules are right.
+        numbers: All numbers, those between operators too, which decide nothing.
+        calls: The first word of each rule.
+    """
+
+    template: psl.Template
+    event: psl.EventKind
+    names: tuple[tuple[int, int], ...]
+    fixed: tuple[int, ...]
+    numbers: tuple[int, ...]
+    calls: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The parse tree of a piece of a file; places in it count words.
+
+    Attributes:
+        tree: Of the first piece of the shape.
+        pattern: Set if the piece is one binding whose body holds rules only.
+    """
+
+    tree: Part
+    pattern: _Pattern | None
+
+    @property
+    def event(self) -> psl.EventKind:
+        """The event of a shape with a pattern."""
+        return cast("_Pattern", self.pattern).event
+
+    def row(self, source: Source, texts: Sequence[str], start: int, end: int) -> psl.Row | None:
+        """What a piece of this shape has of its own; None if it must be looked at whole."""
+        pattern = self.pattern
+        if pattern is None or any(len(texts[position]) > _SURE_DIGITS for position in pattern.numbers):
+            return None
+        names = tuple("".join(texts[first:last]) for first, last in pattern.names)
+        fixed = tuple([texts[position] for position in pattern.fixed])
+        return psl.Row(pattern.template, names, fixed, _lines(pattern.calls, source, start, end))
+
+
+def shape_of(tree: Part, kinds: str) -> Shape:
+    """The shape of a parse tree whose words are of these kinds."""
+    return Shape(tree, _pattern(tree, kinds))
+
+
+def _pattern(tree: Part, kinds: str) -> _Pattern | None:
+    parts = _trees(tree)
+    if len(parts) != 1 or parts[0].data != "binding":
+        return None
+    event, *between, body = _trees(parts[0])
+    selectors = [_trees(row) for part in between for row in _trees(part)]
+    keys = tuple(_first_token(key) for key, _ in selectors)
+    calls = _trees(body)
+    if not calls or any(call.data != "call" for call in calls) or len(set(keys)) < len(keys):
+        return None
+    inside = range(body.meta.start_pos, body.meta.end_pos)
+    free = {position for call in calls for position in _free_numbers(call)}
+    return _Pattern(
+        template=psl.Template(keys),
+        event=cast("psl.EventKind", _first_token(event)),
+        names=tuple((name.meta.start_pos, name.meta.end_pos) for _, name in selectors),
+        fixed=tuple(position for position in inside if kinds[position] in (NAME, INT, TEXT) and position not in free),
+        numbers=tuple(position for position in inside if kinds[position] == INT),
+        calls=tuple(call.meta.start_pos for call in calls),
+    )
+
+
+def _free_numbers(part: Part) -> Iterator[int]:
+    """The numbers that stand beside an operator between numbers: any other would be as right there."""
+    waiting = [part]
+    while waiting:
+        part = waiting.pop()
+        for child in _trees(part):
+            if part.data in _BETWEEN_NUMBERS and child.data in ("integer", "negative"):
+                yield cast("int", cast("Token", child.children[-1]).start_pos)
+            else:
+                waiting.append(child)
+
+
+def _lines(calls: tuple[int, ...], source: Source, start: int, end: int) -> tuple[int, ...]:
+    """The line of each rule."""
+    written = source.text[start:end].lstrip(" \t\f\n")
+    if "\n" not in written:
+        return (bisect_right(source.line_starts, end - len(written)),) * len(calls)
+    starts = vocabulary().words(source, start, end).starts
+    return tuple(bisect_right(source.line_starts, starts[position]) for position in calls)
+
+
+def _trees(part: Part) -> list[Part]:
+    return [child for child in part.children if isinstance(child, Tree)]
+
+
+def _first_token(part: Part) -> str:
+    return str(next(part.scan_values(lambda value: isinstance(value, Token))))
