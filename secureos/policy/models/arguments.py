@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Final
 
-from secureos.policy.values import INTEGERS, TEXTS, LiteralType, Shape, ValueType, is_integer, is_run_of, is_text
+from secureos.policy.values import INTEGERS, TEXTS, LiteralType, Shape, ValueType, is_integer, is_text
 from secureos.xdl import StringType
 
 TEXT: Final = Shape("a text", is_text)
@@ -25,11 +25,6 @@ WORD: Final = StringType(256)
 def one_of(what: str, names: Collection[str]) -> Shape:
     """One of the names, as it stands in the policy."""
     return Shape(f"{what}: {' or '.join(names)}", _is_in(frozenset(names)), tuple(names))
-
-
-def some_of(what: str, names: Collection[str]) -> Shape:
-    """A list of such names."""
-    return Shape(f"a list of {what}: {', '.join(names)}", is_run_of(_is_in(frozenset(names))), tuple(names))
 
 
 def name_out_of(what: str, names: Collection[str]) -> Shape:

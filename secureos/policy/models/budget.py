@@ -52,7 +52,7 @@ class Entry(NamedTuple):
 class Budget(Model):
     """What is spent within a sliding window never exceeds a limit, e.g. how much load is switched off in a minute.
 
-    Parameters (`config = { … }`, all integers but the last):
+    Parameters (`config = { … }`, numbers are integers):
         limit: The sum within the window never exceeds it; 0 to 2^31 - 1, in the unit of the measurements.
         window_ms, max_age_ms: 1 ms to 30 days.
         weighs: For each point that costs something `{ by, at_least, until }`: the measurement that weighs it, the
@@ -64,9 +64,9 @@ class Budget(Model):
         unit: Optionally the unit of the measurements as a text, for the sentences.
 
     Rules:
-        observe {points, values, quality}: Takes over reports of the points named in `by` and `until`, in their
-            order; others are passed over. Quality 0 is good, any other makes the point unknown. Denied only if the
-            lists differ in length.
+        observe {points, values, quality}: Takes over reports of the points named in `by`, `until` and `contact`,
+            in their order; others are passed over. Quality 0 is good, any other makes the point unknown. Denied
+            only if the lists differ in length.
         spend {points, values}: Weighs each listed point that is in `weighs` and whose value is not 0, at the greater
             of `at_least` and the magnitude of `by`. Denied if a measurement is unknown or older than `max_age_ms`,
             if the sum would exceed `limit`, or if a point was spent 64 times within the window.
@@ -85,7 +85,8 @@ class Budget(Model):
         already; and it weighs `moving` in between.
 
     Errors:
-        Refused at load: missing or unknown settings, numbers outside their bounds.
+        Refused at load: missing or unknown settings, numbers outside their bounds; some but not all of `contact`,
+        `closes` and `moving`; a `contact` without `settle_ms`.
 
     Example::
 
@@ -132,11 +133,10 @@ class Budget(Model):
         self._unit = f" {unit}" if unit else ""
         self._weighs = weighs
         self._measured = Measurements(name, (weigh.by for weigh in weighs.values()), max_age_ms)
-        contacts = [weigh.contact for weigh in weighs.values() if weigh.contact is not None]
+        moves = [(weigh.closes, weigh.contact) for weigh in weighs.values() if weigh.closes and weigh.contact]
+        contacts = (contact for _, contact in moves)
         self._positions = Positions(name, contacts, settle_ms=settle_ms, max_age_ms=max_age_ms)
-        self._closes = {
-            weigh.closes: weigh.contact for weigh in weighs.values() if weigh.closes is not None and weigh.contact
-        }
+        self._closes = {each: {contact for closes, contact in moves if closes == each} for each, _ in moves}
         self._contacts = {
             contact: frozenset(point for point, weigh in weighs.items() if weigh.until == contact)
             for contact in sorted({weigh.until for weigh in weighs.values() if weigh.until is not None})
@@ -210,8 +210,8 @@ class Budget(Model):
             return f"`{self.name}`: points and values have {len(points)} and {len(values)} items"
         commanded = [point for point, value in zip(points, values, strict=True) if value]
         for point in commanded:
-            if point in self._closes:
-                self._positions.command(event, undo, self._closes[point])
+            for contact in self._closes.get(point, ()):
+                self._positions.command(event, undo, contact)
         asked = [point for point in commanded if point in self._weighs]
         if not asked:
             return None

@@ -66,7 +66,7 @@ class Capability(Model):
         request dst=Pump method=Set { caps.require {holder : src_sid, object : dst_sid, rights : ["write"]} }
         request dst=Pump method=Stop { caps.revoke {giver : dst_sid, object : dst_sid} }
         assert {
-            setup { pump <- execute dst=Pump }
+            setup { pump <- execute src=Einit dst=Pump }
             sequence {
                 deny  request src=Panel dst=pump method=Set { rpm : 5 }
                 grant request src=Panel dst=pump method=Arm

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from secureos.policy import syntax as psl
 from secureos.xdl.source import Diagnostic, Span, near
@@ -13,19 +13,11 @@ class Configuration:
 
     Args:
         declaration: The object as the policy declares it.
-        aliases: Types declared at the top of the policy, by name.
         full_regex: Whether patterns match the whole text unless the object says otherwise.
     """
 
-    def __init__(
-        self,
-        declaration: psl.ObjectDeclaration,
-        *,
-        aliases: Mapping[str, psl.TypeExpression] | None = None,
-        full_regex: bool = True,
-    ) -> None:
+    def __init__(self, declaration: psl.ObjectDeclaration, *, full_regex: bool = True) -> None:
         self.declaration = declaration
-        self.aliases = aliases or {}
         self.full_regex = full_regex
         self.name = declaration.name.text
         self.mistakes: list[Diagnostic] = []

@@ -10,7 +10,6 @@ from typing import Final
 from secureos.policy import syntax as psl
 from secureos.policy.models.configuration import Configuration
 from secureos.policy.values import (
-    BooleanType,
     ListType,
     LiteralType,
     RecordType,
@@ -71,9 +70,9 @@ class EntryKind:
 def _read(configuration: Configuration, kind: psl.TypeExpression, depth: int) -> tuple[_Fits, _Holds]:
     match kind:
         case psl.NamedType(arguments=()):
-            return _named(configuration, kind, depth)
+            return _named(configuration, kind)
         case psl.Constant(value=int() as value):
-            return _literal(value)
+            return _integer(value, value)
         case psl.VariantType():
             return _variant([_part(configuration, option, depth) for option in kind.options])
         case psl.TupleType():
@@ -89,14 +88,12 @@ def _part(configuration: Configuration, kind: psl.TypeExpression, depth: int) ->
     return _read(configuration, kind, depth - 1)
 
 
-def _named(configuration: Configuration, kind: psl.NamedType, depth: int) -> tuple[_Fits, _Holds]:
+def _named(configuration: Configuration, kind: psl.NamedType) -> tuple[_Fits, _Holds]:
     if kind.name == "Boolean":
         return is_boolean, lambda value: isinstance(value, bool)
-    if kind.name in configuration.aliases:
-        return _part(configuration, configuration.aliases[kind.name], depth)
     if kind.name in _NAMED:
         return _integer(*_NAMED[kind.name])
-    hint = near(kind.name, ("Boolean", *_NAMED, *configuration.aliases))
+    hint = near(kind.name, ("Boolean", *_NAMED))
     why = "entries are integers, Booleans, and dictionaries or tuples of those"
     return _refuse(configuration, kind, f"`{kind.name}` cannot be in an entry: {why}{hint}")
 
@@ -111,12 +108,6 @@ def _integer(low: int, high: int) -> tuple[_Fits, _Holds]:
         return type(value) is int and low <= value <= high
 
     return lambda kind: holds(kind.value) if isinstance(kind, LiteralType) else is_integer(kind), holds
-
-
-def _literal(literal: int) -> tuple[_Fits, _Holds]:
-    if isinstance(literal, bool):
-        return lambda kind: isinstance(kind, BooleanType), lambda value: value is literal
-    return _integer(literal, literal)
 
 
 def _variant(options: list[tuple[_Fits, _Holds]]) -> tuple[_Fits, _Holds]:

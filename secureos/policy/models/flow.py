@@ -55,7 +55,7 @@ class Flow(Model):
         request dst=Pump method=Arm { life.enter {sid : dst_sid, state : "armed"} }
         request dst=Pump method=Fire { life.enter {sid : dst_sid, state : "fired"} }
         assert {
-            setup { pump <- execute dst=Pump }
+            setup { pump <- execute src=Einit dst=Pump }
             sequence {
                 deny  request src=Panel dst=pump method=Fire
                 grant request src=Panel dst=pump method=Arm

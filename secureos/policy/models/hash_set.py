@@ -54,7 +54,7 @@ class HashSet(Model):
         request dst=Net method=Open { ports.add {sid : dst_sid, entry : message.port} }
         request dst=Net method=Dial { assert (ports.contains {sid : dst_sid, entry : message.port}) }
         assert {
-            setup { net <- execute dst=Net }
+            setup { net <- execute src=Einit dst=Net }
             sequence {
                 deny  request src=Panel dst=net method=Dial { host : "a", port : 502 }
                 grant request src=Panel dst=net method=Open { port : 502 }

@@ -35,9 +35,9 @@ class Launch(Model):
     """Decides which programs may be loaded, from facts that the host has established about their images.
 
     Parameters (`config = { … }`):
-        for each program, by its name: `{ signers, floor }`: who may sign it, and the lowest version that may run, 0 to
-            2^32 - 1; and optionally `images`, a list of the SHA-256 digests (64 small hexadecimal digits) that alone
-            may run.
+        NAME: For each program, by its name, `{ signers, floor }`: who may sign it, and the lowest version that may
+            run, 0 to 2^32 - 1; and optionally `images`, a list of the SHA-256 digests (64 small hexadecimal digits)
+            that alone may run.
 
     Rules:
         admit {program, image, signer, version, verified}: Granted if the program is known, the host has verified the

@@ -94,8 +94,8 @@ class Mic(Model):
         request { mic.call {source : src_sid, target : dst_sid} }
         assert {
             setup {
-                net <- execute dst=Net
-                pump <- execute dst=Pump
+                net <- execute src=Einit dst=Net
+                pump <- execute src=Einit dst=Pump
             }
             sequence {
                 grant request src=net dst=pump method=Fire

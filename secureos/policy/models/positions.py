@@ -79,5 +79,7 @@ class Positions:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over what `snapshot` gave."""
         self._reports.restore(state["reports"])
-        self._since = {contact: Since(*row) for contact, row in state["since"].items()}
-        self._commanded = dict(state["commanded"])
+        self._since.clear()
+        self._since.update((contact, Since(*row)) for contact, row in state["since"].items())
+        self._commanded.clear()
+        self._commanded.update(state["commanded"])

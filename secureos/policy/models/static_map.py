@@ -68,7 +68,7 @@ class StaticMap(Model):
             assert (message.rpm <= window.get {sid : dst_sid, key : "high"})
         }
         assert {
-            setup { pump <- execute dst=Pump }
+            setup { pump <- execute src=Einit dst=Pump }
             sequence {
                 grant request src=Panel dst=pump method=Limit { bound : "high", value : 50 }
                 grant request src=Panel dst=pump method=Set { rpm : 80 }
@@ -218,8 +218,6 @@ def _value_shape(value: IntegerType) -> Shape:
 
 
 def _value_type(configuration: Configuration, kind: psl.TypeExpression | None) -> IntegerType:
-    if isinstance(kind, psl.NamedType) and not kind.arguments and kind.name in configuration.aliases:
-        kind = configuration.aliases[kind.name]
     if isinstance(kind, psl.NamedType) and not kind.arguments and kind.name in INTEGERS:
         return INTEGERS[kind.name]
     if kind is not None:

@@ -62,8 +62,8 @@ class TypeEnforcement(Model):
         request dst=Pump method=Fire { te.check {source : src_sid, target : dst_sid, permission : "read"} }
         assert {
             setup {
-                net <- execute dst=Net
-                pump <- execute dst=Pump
+                net <- execute src=Einit dst=Net
+                pump <- execute src=Einit dst=Pump
             }
             sequence {
                 grant request src=net dst=pump method=Fire

@@ -33,7 +33,7 @@ class Window(Model):
     """What is allowed during maintenance only, and never longer than was said when it began.
 
     Parameters (`config = { … }`):
-        the names of the windows: For each `{ max_ms }`, how long it may be open at most, 1 ms to 30 days; and
+        NAME: For each window, by its name, `{ max_ms }`: how long it may be open at most, 1 ms to 30 days; and
             optionally `during`, a list of `{ from_ms, until_ms }`: only then may it be open.
 
     Rules:

@@ -57,8 +57,8 @@ def event(at_ns=0):
 
 
 def configure(text, **more):
-    declaration, *aliases = reversed(parse(source_from_text(text, name="p.psl")).declarations)
-    configuration = Configuration(declaration, aliases={each.name.text: each.type for each in aliases}, **more)
+    (declaration,) = parse(source_from_text(text, name="p.psl")).declarations
+    configuration = Configuration(declaration, **more)
     return MODELS[declaration.model.text].configure(configuration), configuration
 
 
@@ -70,6 +70,12 @@ def lab():
         return Lab(factory)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def configured():
+    """An object made from a declaration, also from a wrong one: the rest of the policy is still checked with it."""
+    return lambda text: configure(text)[0]()
 
 
 @pytest.fixture(scope="session")

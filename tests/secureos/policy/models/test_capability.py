@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secureos.policy.values import ListType, LiteralType
@@ -19,6 +19,7 @@ STEPS = st.lists(
     | st.tuples(st.just("require"), WHO, THING, RIGHTS)
     | st.tuples(st.just("grant"), WHO, WHO, THING, RIGHTS)
     | st.tuples(st.just("grant"), WHO, WHO, THING, RIGHTS),
+    min_size=10,
     max_size=30,
 )
 
@@ -63,6 +64,7 @@ NAMES = {"grant": ("giver", "taker", "object", "rights"), "revoke": ("giver", "o
 
 
 @given(STEPS)
+@settings(max_examples=60, deadline=None)
 def test_it_agrees_with_plain_ways(lab, steps):
     real, plain = lab(declare()), Plain()
     for what, *arguments in steps:
@@ -91,6 +93,18 @@ def test_a_mask_with_unknown_bits_is_denied(lab):
     assert real.ask("require", holder=1, object=7, rights=0b111) is None
     assert real.ask("require", holder=1, object=7, rights=0b1000) == "`c`: 1 has no right to what is asked of 7"
     assert real.ask("require", holder=1, object=7, rights=-1) is not None
+
+
+def test_what_was_passed_on_is_taken_back_with_it(lab):
+    real = lab(declare())
+    real.ask("create", holder=1, object=7)
+    real.ask("create", holder=1, object=8)
+    for giver, taker in ((1, 2), (2, 3), (1, 4)):
+        assert real.ask("grant", giver=giver, taker=taker, object=7, rights=["r"]) is None
+    assert real.ask("drop", holder=2, object=7) is None
+    assert [row[:2] for row in real.snapshot()] == [[7, 1], [7, 4], [8, 1]]
+    assert real.ask("revoke", giver=1, object=7) is None
+    assert [row[:2] for row in real.snapshot()] == [[7, 1], [8, 1]]
 
 
 def test_reasons(lab):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import array
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secureos.policy.values import BooleanType, ListType, LiteralType, RecordType, UnitType
@@ -23,6 +23,7 @@ STEPS = st.lists(
         st.tuples(st.sampled_from(["propose", "approve", "approve"]), OPERATIONS, st.integers(1, 2), st.integers(1, 2))
         | st.tuples(st.just("check"), OPERATIONS),
     ),
+    min_size=10,
     max_size=30,
 )
 
@@ -67,6 +68,7 @@ class Plain:
 
 
 @given(STEPS)
+@settings(max_examples=60, deadline=None)
 def test_it_agrees_with_the_whole_history(lab, steps):
     real, plain, now = lab(declare()), Plain(), 0
     for wait, (what, *arguments) in steps:
@@ -101,6 +103,14 @@ def test_a_new_proposal_loses_the_approval(lab):
     real.ask("approve", operation=7, person=2, station=2)
     real.ask("propose", operation=7, person=1, station=1)
     assert real.ask("check", operation=7) == "`d`: a second person has not approved this operation"
+
+
+def test_a_second_approval_does_not_lengthen_the_first(lab):
+    real = lab(declare())
+    real.ask("propose", operation=7, person=1, station=1)
+    real.ask("approve", operation=7, person=2, station=2)
+    assert real.ask("approve", 4 * MS, operation=7, person=3, station=3) is None
+    assert real.ask("check", 6 * MS, operation=7) is not None
 
 
 def test_a_list_is_the_same_however_it_is_stored(lab):

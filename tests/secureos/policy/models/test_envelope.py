@@ -3,7 +3,7 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 MS = 1_000_000
@@ -28,7 +28,7 @@ REPORT = st.tuples(
 COMMAND = st.tuples(
     st.just("admit"), st.lists(st.tuples(st.sampled_from(["u", "u", "v", "x", "o"]), VALUES), max_size=2)
 )
-STEPS = st.lists(st.tuples(st.sampled_from([0, 1, 1, 2, 5, 12]), REPORT | COMMAND), max_size=30)
+STEPS = st.lists(st.tuples(st.sampled_from([0, 1, 1, 2, 5, 12]), REPORT | COMMAND), min_size=10, max_size=30)
 
 
 class Plain:
@@ -78,6 +78,7 @@ class Plain:
 
 
 @given(STEPS)
+@settings(max_examples=60, deadline=None)
 def test_it_agrees_with_the_whole_history(lab, steps):
     real, plain, now = lab(WHOLE), Plain(), 0
     for wait, (what, rows) in steps:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secureos.policy.models import Incorrect
@@ -13,11 +13,13 @@ SIDS, STATES = st.integers(1, 3), st.sampled_from("abc")
 STEPS = st.lists(
     st.tuples(st.sampled_from(["init", "fini"]), SIDS)
     | st.tuples(st.sampled_from(["enter", "enter", "allow"]), SIDS, STATES),
+    min_size=10,
     max_size=30,
 )
 
 
 @given(STEPS)
+@settings(max_examples=60, deadline=None)
 def test_it_agrees_with_a_plain_automaton(lab, steps):
     real, plain = lab(DECLARATION), {}
     for what, sid, *rest in steps:

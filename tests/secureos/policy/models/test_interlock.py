@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secureos.policy.models import Incorrect
@@ -36,12 +36,14 @@ STEPS = st.lists(
         | st.tuples(st.sampled_from(["start", "look", "trip"]), st.none())
         | st.tuples(st.just("reset"), st.sampled_from(["chief", "chief", "guest"])),
     ),
+    min_size=10,
     max_size=30,
 )
 BOUNDS = {"shut": ("door", 1, 1), "hot": ("temp", 50, 999), "cool": ("temp", -999, 20), "mild": ("temp", 10, 30)}
 
 
 @given(STEPS)
+@settings(max_examples=60, deadline=None)
 def test_it_agrees_with_the_whole_history(lab, steps):
     real, log, tripped, now = lab(declare()), [], False, 0
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secureos.policy.models import Incorrect
@@ -35,6 +35,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
+@settings(max_examples=60, deadline=None)
 def test_it_agrees_with_the_whole_history(lab, steps):
     real, admitted = lab(declare()), []
     for step in steps:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secureos.policy.models import Incorrect
@@ -24,6 +24,7 @@ STEPS = st.lists(
     | st.tuples(st.sampled_from(["create", "upgrade"]), SIDS, SIDS, SIDS, CONTAINER, GIVEN)
     | st.tuples(st.just("delete"), SIDS, SIDS, SIDS, CONTAINER)
     | st.tuples(st.sampled_from(["call", "invoke", "read", "write"]), SIDS, SIDS),
+    min_size=10,
     max_size=30,
 )
 
@@ -100,6 +101,7 @@ NAMES = {
 
 
 @given(STEPS)
+@settings(max_examples=60, deadline=None)
 def test_it_agrees_with_the_rules_in_so_many_words(lab, steps):
     real, other = lab(LATTICE), Plain()
     for what, *arguments in steps:
@@ -109,6 +111,7 @@ def test_it_agrees_with_the_rules_in_so_many_words(lab, steps):
 
 
 @given(LEVELS, LEVELS, LEVELS)
+@settings(max_examples=60, deadline=None)
 def test_levels_are_a_partial_order(lab, first, second, third):
     one, two, three = map(lab(LATTICE).model._read, (first, second, third))
     assert one.within(one)
@@ -122,6 +125,7 @@ def test_degrees_alone_are_in_a_line(lab):
     for sid, level in ((1, "LOW"), (2, "HIGH")):
         assert real.ask("execute", image=None, target=sid, level=level, levelR=None) is None
     assert real.ask("call", source=1, target=2) is None
+    assert real.ask("invoke", source=2, target=1) is None
     assert real.ask("call", source=2, target=1) == ("`mic`: 2 with level HIGH must not receive from 1 with level LOW")
     assert real.ask("invoke", source=1, target=2) == ("`mic`: 1 with level LOW must not influence 2 with level HIGH")
     assert real.ask("execute", image=None, target=3, level="HIGH", levelR="LOW") is None
@@ -152,6 +156,25 @@ def test_reasons(lab):
     assert real.ask("upgrade", target=5, level="LOW", **around) == (
         "`mic`: the level LOW: a of 5 is not within the new one, LOW"
     )
+
+
+def test_what_has_no_level_is_named(lab):
+    real = lab(LINEAR)
+    around = {"source": 1, "driver": 2, "container": 3}
+    real.ask("execute", image=None, target=1, level="HIGH", levelR=None)
+    for level in (None, "LOW"):
+        assert real.ask("create", target=5, level=level, **around) == "`mic`: 2 has no level"
+    real.ask("execute", image=None, target=2, level="HIGH", levelR=None)
+    assert real.ask("create", target=5, level="LOW", **around) == "`mic`: 3 has no level"
+    assert real.ask("upgrade", target=5, level="LOW", **around) == "`mic`: 5 has no level"
+    assert real.ask("delete", target=5, **around) == "`mic`: 5 has no level"
+    real.ask("execute", image=None, target=3, level="LOW", levelR=None)
+    assert real.ask("upgrade", target=3, level="HIGH", source=1, driver=2, container=None) is None
+    # A process can be deleted as a resource; then both of its levels are gone.
+    assert real.ask("delete", target=3, source=1, driver=2, container=None) is None
+    assert [row[0] for row in real.snapshot()["levelR"]] == [1, 2]
+    assert real.ask("create", target=6, level=None, source=1, driver=2, container=None) is None
+    assert real.ask("delete", target=6, source=1, driver=2, container=None) is None
 
 
 def test_how_many_have_a_level_is_bounded(lab, monkeypatch):

@@ -44,7 +44,7 @@ def test_it_agrees_with_a_backtracking_matcher(expression, texts, whole):
 
 
 @given(st.text(st.sampled_from([*"ab()[]{}|*+?^$\\.,-:12 dxu"]), max_size=12))
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 def test_any_text_is_a_pattern_or_told_not_to_be(text):
     try:
         pattern = Pattern(text, whole=True)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secureos.policy.values import ListType, LiteralType
@@ -9,6 +9,7 @@ from secureos.xdl import IntegerType, SequenceType, StringType
 
 
 @given(st.sets(st.integers(0, 9), min_size=1), st.lists(st.integers(0, 12), max_size=4))
+@settings(max_examples=60, deadline=None)
 def test_it_agrees_with_plain_loops(lab, members, points):
     real = lab(f"policy object p : PointSet {{ config = {sorted(members)} }}")
     assert real.value("meets", points=points) == any(point in members for point in points)

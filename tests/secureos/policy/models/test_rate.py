@@ -3,7 +3,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 MS = 1_000_000
@@ -35,6 +35,7 @@ STEPS = st.lists(st.tuples(st.integers(0, 12 * MS), st.integers(1, 2), st.intege
 
 
 @given(STEPS)
+@settings(max_examples=60, deadline=None)
 def test_it_agrees_with_a_leaking_bucket(lab, steps):
     # Two in 10 ms divide evenly, so both count exactly.
     real, buckets, now = lab(declare()), {sid: Bucket(2, 10, 3) for sid in (1, 2)}, 0
@@ -46,6 +47,7 @@ def test_it_agrees_with_a_leaking_bucket(lab, steps):
 
 
 @given(STEPS, st.integers(1, 7), st.integers(1, 9), st.integers(1, 4))
+@settings(max_examples=60, deadline=None)
 def test_never_more_than_a_burst_and_the_rate_in_any_span(lab, steps, count, per_ms, burst):
     real, now, taken = lab(declare(count, per_ms, burst)), 0, []
     for wait, _, n in steps:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secureos.policy.values import LiteralType
@@ -31,11 +31,13 @@ STEPS = st.lists(
     st.tuples(st.just("open"), SESSIONS, st.sampled_from(["ann", "ann", "bob", "eve"]))
     | st.tuples(st.just("close"), SESSIONS)
     | st.tuples(st.sampled_from(["activate", "activate", "deactivate"]), SESSIONS, ROLE),
+    min_size=10,
     max_size=30,
 )
 
 
 @given(STEPS)
+@settings(max_examples=40, deadline=None)
 def test_it_agrees_with_plain_sets(lab, steps):
     real, open_now = lab(declare(apart=APART)), {}
     for what, session, *rest in steps:

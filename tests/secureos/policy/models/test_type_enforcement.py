@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secureos.policy.models import Incorrect
@@ -22,11 +22,13 @@ STEPS = st.lists(
     st.tuples(st.sampled_from(["label", "transition"]), SIDS, TYPES)
     | st.tuples(st.just("unlabel"), SIDS)
     | st.tuples(st.just("check"), SIDS, SIDS, st.sampled_from("rwxy")),
+    min_size=10,
     max_size=30,
 )
 
 
 @given(STEPS)
+@settings(max_examples=60, deadline=None)
 def test_it_agrees_with_a_plain_table(lab, steps):
     real, types = lab(declare()), {}
     for what, sid, *rest in steps:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 MS = 1_000_000
@@ -19,11 +19,13 @@ STEPS = st.lists(
         st.sampled_from(["open", "open", "close", "require"]),
         st.integers(-1, 9),
     ),
+    min_size=10,
     max_size=30,
 )
 
 
 @given(STEPS)
+@settings(max_examples=60, deadline=None)
 def test_it_agrees_with_plain_intervals(lab, steps):
     real, spans, now = lab(declare()), {"a": (0, 0), "b": (0, 0)}, 0
     for wait, window, what, duration in steps:
