@@ -26,15 +26,7 @@ def _models() -> Iterator[tuple[str, type[Model]]]:
 MODELS: Final[dict[str, type[Model]]] = dict(_models())
 """Every model by the name that a policy gives it."""
 
-LATER_MODELS: Final = frozenset({"Pred", "Bool", "Math", "Struct"})
-"""Models of the language that are not built yet; naming one is told as such, not as a slip."""
-
-LATER_OBJECTS: Final = frozenset({"pred", "bool", "math", "struct"})
-"""Objects that the language makes by itself and that are not built yet."""
-
 __all__ = [
-    "LATER_MODELS",
-    "LATER_OBJECTS",
     "MODELS",
     "Base",
     "Budget",

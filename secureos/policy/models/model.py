@@ -52,8 +52,6 @@ class Model(ABC):
     """
 
     kind: ClassVar[str]
-    unsupported: ClassVar[frozenset[str]] = frozenset()
-    """Operations that the language has but the model has not."""
 
     def __init__(self, name: str) -> None:
         self.name = name
