@@ -201,7 +201,8 @@ class _Loader:
     def finish(self, source: Source) -> None:
         """What can be judged only when everything is read."""
         if self._execute is None and not self._names_missing:
-            self._say(source.span(), f"the line `execute: {EXECUTE_INTERFACE}` is missing")
+            message = f"no line says `execute: {EXECUTE_INTERFACE}`; it is taken as said"
+            self.warnings.append(Diagnostic(source.span(), message))
         self.mistakes.extend(self._aliases.check())
         for declaration in self._declared.values():
             self._configure(declaration)
@@ -251,11 +252,11 @@ class _Loader:
 
     def _execute_interface(self, declaration: psl.ExecuteInterface) -> None:
         name = declaration.interface
-        if self._execute is not None:
+        if self._execute is not None and self._execute.source is declaration.span.source:
             self._say(declaration.span, f"the execute interface is named in {self._execute.place} already")
         elif name.text != EXECUTE_INTERFACE:
             self._say(name.span, f"the execute interface is `{EXECUTE_INTERFACE}`, not `{name.text}`")
-        self._execute = self._execute or declaration.span
+        self._execute = declaration.span
 
     def _type(self, declaration: psl.TypeDeclaration) -> None:
         try:

@@ -151,6 +151,9 @@ class Scope:
         for selector in selectors:
             key, value = selector.key, selector.value.text
             self._check_key(selector, where)
+            if self.kind == "execute" and key in _EXECUTE:
+                self._check_execute(selector)
+                continue
             where[key] = value
             if key in ("src", "dst"):
                 self._check_class(selector)
@@ -177,6 +180,12 @@ class Scope:
         if where.get(key, value) != value:
             raise _mistake(selector, f"`{key}={value}` contradicts `{key}={where[key]}` around it")
 
+    def _check_execute(self, selector: psl.Selector) -> None:
+        """Starting a task has one interface and one method; to name them changes nothing."""
+        if selector.value.text != _EXECUTE[selector.key]:
+            message = f"the {selector.key} of `execute` events is `{_EXECUTE[selector.key]}`"
+            raise _mistake(selector, message)
+
     def _check_class(self, selector: psl.Selector) -> None:
         name = selector.value.text
         if name not in self.classes:
@@ -190,13 +199,16 @@ class Scope:
 
 _CALL_KEYS: Final = ("src", "dst", "component", "interface", "endpoint", "method")
 KEYS: Final[Mapping[EventKind, tuple[str, ...]]] = {
-    "execute": ("src", "dst"),
+    "execute": ("src", "dst", "interface", "method"),
     "request": _CALL_KEYS,
     "response": _CALL_KEYS,
     "error": _CALL_KEYS,
     "security": ("src", "interface", "method"),
 }
 """Which selectors an event takes."""
+
+
+_EXECUTE: Final[Mapping[str, str]] = {"interface": "kl.core.Execute", "method": "main"}
 
 
 def _endpoint_targets(classes: Iterable[TaskClass]) -> Iterator[Target]:

@@ -88,7 +88,7 @@ class Catalogue:
         interface = found.interface
         if package in _KERNEL_PACKAGES and interface is not None:
             return outlined_interface(interface, whole=self.missing == "error")
-        if interface is None and found.opaque and not found.types:
+        if interface is None and found.opaque:
             return opaque_interface(package)
         if interface is None:
             raise PolicyError([Diagnostic(_place(at, package), f"package `{package}` declares no interface")])
@@ -157,6 +157,7 @@ class Catalogue:
         package = reader.read()
         if reader.mistakes:
             raise PolicyError(reader.mistakes)
+        package.opaque |= self.missing == "opaque" and name in _KERNEL_PACKAGES
         return package
 
     def _open(self, name: str, kind: str, at: Span | None) -> Parsed | None:

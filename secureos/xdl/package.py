@@ -63,6 +63,7 @@ class PackageReader:
         self.mistakes: list[Diagnostic] = []
         self._tree = parsed.tree
         self._fetch = fetch
+        self._names = {*INTEGERS, "Handle"}
 
     def read(self) -> Package:
         """The package; what is wrong in it is left out and in `mistakes`."""
@@ -111,16 +112,19 @@ class PackageReader:
             return
         if isinstance(kind, IntegerType) and not kind.low <= value <= kind.high:
             self._fail(expression, f"{value} is outside {kind.low} to {kind.high} ({kind.name})")
-        self._unused(package.constants, name)
+        self._own(name)
         package.constants[self.text(name)] = value
 
     def _name_type(self, package: Package, name: Tree[Token], kind: FieldType) -> None:
-        self._unused(package.types, name)
+        self._own(name)
         package.types[self.text(name)] = kind
 
-    def _unused(self, names: Mapping[str, object], name: Tree[Token]) -> None:
-        if self.text(name) in names:
-            self._fail(name, f"`{self.text(name)}` is declared already")
+    def _own(self, name: Tree[Token]) -> None:
+        """A name of this package; it may hide an imported one, but no other of this package."""
+        text = self.text(name)
+        if text in self._names:
+            self._fail(name, f"`{text}` is declared already")
+        self._names.add(text)
 
     def _structure(self, package: Package, part: Tree[Token]) -> None:
         name, *rows = trees(part)
@@ -187,11 +191,11 @@ class PackageReader:
 
     def _named_type(self, package: Package, part: Tree[Token]) -> FieldType:
         name = self.text(part)
-        if name in package.types:
-            return package.types[name]
-        if package.opaque:
-            return OpaqueType()
-        self._fail(part, f"unknown type `{name}`{near(name, package.types)}")
+        if name not in package.types:
+            if package.opaque:
+                return OpaqueType()
+            self._fail(part, f"unknown type `{name}`{near(name, package.types)}")
+        return package.types[name]
 
     def _limit(self, package: Package, part: Tree[Token]) -> int:
         value = self._value(package, part)

@@ -57,7 +57,12 @@ def mistakes(work):
             "security dst=lab.Driver { }",
             "1:14: `security` events have no `dst`; they take `src`, `interface`, `method`",
         ),
-        ("execute method=main { }", "1:16: `execute` events have no `method`; they take `src`, `dst`"),
+        (
+            "execute endpoint=e { }",
+            "1:18: `execute` events have no `endpoint`; they take `src`, `dst`, `interface`, `method`",
+        ),
+        ("execute method=go { }", "1:16: the method of `execute` events is `main`"),
+        ("execute interface=lab.Log { }", "1:19: the interface of `execute` events is `kl.core.Execute`"),
         (
             "request src=lab.Client { match src=lab.Driver { } }",
             "1:36: `src=lab.Driver` contradicts `src=lab.Client` around it",
@@ -248,11 +253,12 @@ def test_one_field_of_two_types_is_refused(tmp_path):
         compile_policy(source, Catalogue([tmp_path]))
 
 
-def test_the_execute_interface_is_needed_and_has_one_name(lab):
+def test_the_execute_interface_has_one_name(lab):
     def load(text):
         return lambda: compile_policy(source_from_text(text, name="p.psl"), lab)
 
-    assert mistakes(load("request { grant () }")) == ["-4:1: the line `execute: kl.core.Execute` is missing"]
+    (warning,) = load("request { grant () }")().warnings
+    assert str(warning).startswith("p.psl:1:1: no line says `execute: kl.core.Execute`; it is taken as said")
     assert mistakes(load("execute: kl.core.Exec")) == [
         "-4:10: the execute interface is `kl.core.Execute`, not `kl.core.Exec`"
     ]
@@ -315,9 +321,8 @@ class TestFiles:
         ]
         (tmp_path / "a.psl").write_text("execute: kl.core.Execute")
         (tmp_path / "b.psl").write_text("")
-        assert "-4:1: the execute interface is named in security.psl:1 already" in mistakes(
-            lambda: load_policy(tmp_path / "security.psl", lab)
-        )
+        found = mistakes(lambda: load_policy(tmp_path / "security.psl", lab))
+        assert found == ["1:21: unknown policy file `nope`: no folder holds `nope.psl`"]
 
     def test_a_missing_file_is_told(self, lab, head, tmp_path):
         with pytest.raises(PolicyError, match="the file cannot be read: No such file or directory"):
