@@ -46,14 +46,12 @@ class Image:
         folder: Where it was read from.
         catalogue: The interface descriptions, for the policy that goes with the image.
         tasks: In starting order.
-        counted: `package.Interface.Method` whose grants are counted, not recorded one by one.
         sha256: Over the wiring and every interface description, by file name; not over any policy.
     """
 
     folder: Path
     catalogue: Catalogue
     tasks: tuple[TaskSpec, ...]
-    counted: frozenset[str]
     sha256: str
 
 
@@ -65,10 +63,10 @@ def load_image(folder: Path, *, include: Sequence[Path] = ()) -> Image:
     """
     catalogue = Catalogue((folder, *include))
     reader = _Reader(folder / "init.yaml", catalogue)
-    specs, counted = reader.read()
+    specs = reader.read()
     if reader.mistakes:
         raise ImageError("\n".join(reader.mistakes))
-    return Image(folder, catalogue, _in_starting_order(specs), counted, _digest((folder, *include)))
+    return Image(folder, catalogue, _in_starting_order(specs), _digest((folder, *include)))
 
 
 class _Reader:
@@ -79,20 +77,20 @@ class _Reader:
         self.catalogue = catalogue
         self.mistakes: list[str] = []
 
-    def read(self) -> tuple[list[TaskSpec], frozenset[str]]:
+    def read(self) -> list[TaskSpec]:
         tree = self._tree()
         if not isinstance(tree, dict):
             if not self.mistakes:
                 self._say("must be a mapping with a list `entities`")
-            return [], frozenset()
-        self._keys("init.yaml", tree, ("entities", "audit"))
+            return []
+        self._keys("init.yaml", tree, ("entities",))
         entities = tree.get("entities")
         if not isinstance(entities, list) or not entities:
             self._say("`entities` must be a list with at least one entry")
-            return [], frozenset()
+            return []
         specs = [spec for entity in entities if (spec := self._entity(entity)) is not None]
         self._check_wiring(specs)
-        return specs, self._counted(tree.get("audit", {}))
+        return specs
 
     def _tree(self) -> object:
         try:
@@ -167,13 +165,6 @@ class _Reader:
                     near = difflib.get_close_matches(connection.target, names, n=1)
                     hint = f"; did you mean `{near[0]}`?" if near else ""
                     self._say(f"task `{spec.task}` is connected to `{connection.target}`, which is no task{hint}")
-
-    def _counted(self, audit: object) -> frozenset[str]:
-        if not isinstance(audit, dict) or not isinstance(audit.get("counted", []), list):
-            self._say("`audit` must be a mapping with a list `counted`")
-            return frozenset()
-        self._keys("`audit`", audit, ("counted",))
-        return frozenset(map(str, audit.get("counted", [])))
 
 
 def _in_starting_order(specs: Sequence[TaskSpec]) -> tuple[TaskSpec, ...]:

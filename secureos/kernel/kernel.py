@@ -266,11 +266,11 @@ class Kernel:
             )
         )
         self.audit.count(granted=verdict.granted, rule=verdict.rule)
+        if verdict.audited:  # the policy's audit profiles say which verdicts are; all of them are counted
+            decision: Decision = "granted" if verdict.granted else "denied"
+            self._record(message, decision, verdict.rule, verdict.reason)
         if verdict.granted:
-            if method.qualified_name not in self.image.counted:
-                self._record(message, "granted", verdict.rule, verdict.reason)
             return None
-        self._record(message, "denied", verdict.rule, verdict.reason)
         return Answer(ReturnCode.SECURITY_DISALLOW, reason=verdict.reason)
 
     def _malformed(self, message: _Message, wrong: str) -> Answer:

@@ -34,6 +34,8 @@ use EDL Einit
 use EDL Server
 use EDL Client
 use EDL Bystander
+audit profile all = { 1 : { base : { kss : ["granted", "denied"] } } }
+audit default = all 1
 execute { grant () }
 """
 
