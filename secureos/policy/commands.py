@@ -31,7 +31,7 @@ SCHEMA: Final = 1
 
 _PIPED_WIDTH: Final = 200  # a file or another program is no 80 columns wide
 _SHOWN: Final = 8
-_ANSWER: Final = {"granted": "green", "denied": "bold red", "not asked": "dim"}
+_ANSWER: Final = {"granted": "green", "denied": "bold red", "failed": "bold red", "not asked": "dim"}
 
 
 class PolicyExit(IntEnum):

@@ -7,20 +7,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from secureos.policy import syntax as psl
+from secureos.policy.following import Said
 from secureos.policy.load import Policy
-from secureos.policy.rule_index import PlacedRule, RuleIndex
-from secureos.policy.verdict import Verdict
+from secureos.policy.references import inside
+from secureos.policy.rule_index import RuleIndex
+
+Item = psl.Call | psl.Choice
+
+_Key = tuple[str, int]
+"""Place and column of a rule; the column of a choice is 0, as its rule does not know it."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleUse:
-    """How often a rule was asked. Rules that share one line share these numbers: verdicts name lines.
+    """How often a rule was asked; a `choice` and the rules in its cases count each for itself.
 
     Attributes:
         place: File and line.
         text: What stands there.
-        granted, denied: How often it answered so.
         event: The event of its binding.
+        granted: How often it granted.
+        denied: How often it denied, or had no answer, which denies too.
     """
 
     place: str
@@ -36,26 +43,28 @@ class RuleUse:
 
 
 class Coverage:
-    """Counts verdicts by rule."""
+    """Counts what rules said."""
 
     def __init__(self, policy: Policy) -> None:
-        self._rules: dict[str, PlacedRule] = {}
+        self._rules: dict[_Key, tuple[Item, psl.EventKind]] = {}
         for rule in RuleIndex(policy.bindings).rules:
-            self._rules.setdefault(rule.item.span.place, rule)
-        self._granted: Counter[str] = Counter()
-        self._denied: Counter[str] = Counter()
+            for item in (rule.item, *inside(rule.item)):
+                column = item.span.column if isinstance(item, psl.Call) else 0
+                self._rules.setdefault((item.span.place, column), (item, rule.kind))
+        self._counts: Counter[tuple[_Key, bool]] = Counter()
 
-    def add(self, verdict: Verdict) -> None:
-        """Count one verdict; what no rule decided counts for none."""
-        granting = verdict.tried if verdict.granted else verdict.tried[:-1]
-        self._granted.update(set(granting))
-        self._denied.update(verdict.tried[-1:] if not verdict.granted else ())
+    def add(self, said: Iterable[Said]) -> None:
+        """Count what the rules for one event said."""
+        for one in said:
+            if one.answer != "not asked":
+                column = one.rule.call.span.column if one.rule.call is not None else 0
+                self._counts[(one.rule.place, column), one.answer == "granted"] += 1
 
     def rules(self) -> tuple[RuleUse, ...]:
         """Every rule in text order, files in the order in which they were included."""
         return tuple(
-            RuleUse(place, first_line(rule.item.span.text), rule.kind, self._granted[place], self._denied[place])
-            for place, rule in self._rules.items()
+            RuleUse(key[0], first_line(item.span.text), kind, self._counts[key, True], self._counts[key, False])
+            for key, (item, kind) in self._rules.items()
         )
 
 

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from secureos.policy.candidates import Candidate
 from secureos.policy.coverage import first_line
 from secureos.policy.engine import Engine
+from secureos.policy.following import Answer, Follower, Said
 from secureos.policy.load import Policy
 from secureos.policy.questions import Question, resolve
-from secureos.policy.rule_index import RuleIndex
 from secureos.policy.verdict import Event, Verdict
 
 SCHEMA: Final = 1
-
-Answer = Literal["granted", "denied", "not asked"]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """One rule for the event: where it stands, its text, and what it said.
 
-    A rule behind the first denial is not asked: its answer could depend on effects that never happen.
+    A rule behind the first denial is not asked: its answer could depend on effects that never happen. What was asked
+    in the cases of a `choice` stands behind it. A rule that `failed` has no answer for this event.
     """
 
     place: str
@@ -60,8 +59,12 @@ def explain(policy: Policy, question: Question, earlier: Iterable[Question] = ()
     before = [resolve(one, policy.classes) for one in earlier]
     candidate, event = resolve(question, policy.classes)
     verdicts = tuple((str(one), _decide(engine, one, what)) for one, what in before)
+    said = Follower(policy).follow(engine, candidate, event)
     verdict = _decide(engine, candidate, event)
-    return Explanation(candidate, event, verdict, _trace(policy, candidate, verdict), verdicts)
+    if not verdict.tried and all(one.answer != "failed" for one in said):
+        # Refused before any rule was asked.
+        said = [Said(one.rule, "not asked") for one in said]
+    return Explanation(candidate, event, verdict, _trace(policy, said), verdicts)
 
 
 def _decide(engine: Engine, candidate: Candidate, event: Event) -> Verdict:
@@ -72,16 +75,14 @@ def _decide(engine: Engine, candidate: Candidate, event: Event) -> Verdict:
     return engine.decide(event)
 
 
-def _trace(policy: Policy, candidate: Candidate, verdict: Verdict) -> tuple[Step, ...]:
-    """Verdicts name the rules that were asked by their lines; the answers follow from their order."""
-    rules = [rule.item for rule in RuleIndex(policy.bindings).rules_for(candidate)]
-    asked = len(verdict.tried)
+def _trace(policy: Policy, said: Iterable[Said]) -> tuple[Step, ...]:
+    lines = {source.name: source for source in policy.sources}
     steps = []
-    for position, item in enumerate(rules):
-        answer: Answer = "granted" if position < asked else "not asked"
-        if not verdict.granted and position == asked - 1:
-            answer = "denied"
-        steps.append(Step(item.span.place, first_line(item.span.text), answer))
+    for one in said:
+        name, _, line = one.rule.place.rpartition(":")
+        call = one.rule.call
+        text = first_line(call.span.text) if call is not None else lines[name].line(int(line)).strip()
+        steps.append(Step(one.rule.place, text, one.answer))
     return tuple(steps)
 
 

@@ -127,8 +127,7 @@ def _edge(src: str, dst: str, calls: Mapping[str, bool], classes: Mapping[str, T
                 names[always] += [name for name in methods if calls.get(name) is always]
     described = {f"{one.path}.{method}" for one in classes[dst].endpoints.values() for method in one.interface.methods}
     for name in sorted(calls.keys() - described):
-        if name not in names[calls[name]]:
-            names[calls[name]].append(name)
+        names[calls[name]].append(name)
     return Edge(src, dst, tuple(names[True]), tuple(names[False]))
 
 

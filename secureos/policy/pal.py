@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from secureos.policy import syntax as psl
+from secureos.policy.candidates import Candidate
 from secureos.policy.coverage import Coverage, RuleUse, share
 from secureos.policy.engine import Engine
+from secureos.policy.following import Follower
 from secureos.policy.load import Policy
 from secureos.policy.pal_cases import PalCase, PalSequence, prepare
-from secureos.policy.verdict import Verdict
+from secureos.policy.verdict import Event, Verdict
 
 SCHEMA: Final = 1
 """Version of the JSON form."""
@@ -78,28 +80,28 @@ def run_tests(policy: Policy, tests: Iterable[psl.TestSet], *, only: str = "") -
         PolicyError: A test names what does not exist; all mistakes are listed, nothing was run.
     """
     chosen = [one for one in prepare(tests, policy.classes) if only.lower() in one.full_name.lower()]
-    engine, coverage = Engine(policy), Coverage(policy)
+    engine, follower, coverage = Engine(policy), Follower(policy), Coverage(policy)
     fresh = engine.snapshot()
     results = []
     for sequence in chosen:
         engine.restore(fresh)
-        results.append(_run(sequence, engine, coverage))
+        results.append(_run(sequence, engine, lambda *asked: coverage.add(follower.follow(engine, *asked))))
     return SuiteResult(policy.name, tuple(results), coverage.rules())
 
 
-def _run(sequence: PalSequence, engine: Engine, coverage: Coverage) -> SequenceResult:
+def _run(sequence: PalSequence, engine: Engine, watch: Callable[[Candidate, Event], None]) -> SequenceResult:
     failures: list[Failure] = []
     verdicts = 0
     for case in sequence.cases:
         if case.part == "sequence" and any(failure.case.part == "setup" for failure in failures):
             # Nothing that is asked of a state that was not reached would say anything.
             continue
-        for name, event in case.events:
+        for candidate, event in case.events:
+            watch(candidate, event)
             verdict = engine.decide(event)
             verdicts += 1
-            coverage.add(verdict)
             if case.expected not in ("any", "grant" if verdict.granted else "deny"):
-                failures.append(Failure(case, name, verdict))
+                failures.append(Failure(case, str(candidate), verdict))
     return SequenceResult(sequence, verdicts, tuple(failures))
 
 

@@ -45,14 +45,14 @@ class PalCase:
         part: `setup`, `sequence` or `finally`.
         expected: The verdict on each of the events.
         label: What a person wrote about it, without the time at its beginning.
-        events: In the order in which they happen, each with a name for people.
+        events: In the order in which they happen, each with the names it is known by.
     """
 
     syntax: psl.TestCase
     part: str
     expected: Expectation
     label: str
-    events: tuple[tuple[str, Event], ...]
+    events: tuple[tuple[Candidate, Event], ...]
 
     @property
     def place(self) -> str:
@@ -139,7 +139,7 @@ class _Preparation:
         found = self._candidates(case, selectors)
         if case.variable is not None:
             self._start(case, found)
-        events = tuple((str(candidate), self._event(candidate, case, named)) for candidate in found)
+        events = tuple((candidate, self._event(candidate, case, named)) for candidate in found)
         return PalCase(case, part, cast("Expectation", case.expectation), label, events)
 
     def _candidates(self, case: psl.TestCase, selectors: Sequence[psl.Selector]) -> list[Candidate]:

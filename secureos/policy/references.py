@@ -38,6 +38,15 @@ def _items(body: Iterable[psl.Item]) -> Iterator[psl.Item]:
                 yield from _items(case.body)
 
 
+def inside(item: psl.Call | psl.Choice) -> Iterator[psl.Call | psl.Choice]:
+    """The rules in the cases of a `choice`, those of choices inside after the choice itself; of a rule, none."""
+    for case in item.cases if isinstance(item, psl.Choice) else ():
+        for one in case.body:
+            if isinstance(one, psl.Call | psl.Choice):
+                yield one
+                yield from inside(one)
+
+
 def calls(bindings: Iterable[psl.Binding]) -> Iterator[psl.Call]:
     """Every rule, also those in the cases of a `choice`."""
     return (item for item in items(bindings) if isinstance(item, psl.Call))

@@ -76,6 +76,72 @@ interface { Do(in Part part, in sequence<bytes<4>, 2> list, in array<bytes<4>, 1
     assert as_json(told)["message"] == message
 
 
+CHOICE = """request src=lab.Client method=Set {
+    choice (re.select {text : message.text}) {
+        "a" : { assert (message.rpm < 5)
+                choice (re.select {text : message.text}) { _ : grant () } }
+        "b" : deny () "c" : grant ()
+    }
+    deny (message.rpm == 3)
+}"""
+
+
+@pytest.mark.parametrize(
+    ("text", "rpm", "said"),
+    [
+        ("a", 1, [("7", "granted"), ("8", "granted"), ("9", "granted"), ("9", "granted"), ("12", "granted")]),
+        ("a", 3, [("7", "granted"), ("8", "granted"), ("9", "granted"), ("9", "granted"), ("12", "denied")]),
+        ("a", 9, [("7", "denied"), ("8", "denied"), ("12", "not asked")]),
+        ("b", 1, [("7", "denied"), ("10", "denied"), ("12", "not asked")]),
+        ("c", 1, [("7", "granted"), ("10", "granted"), ("12", "granted")]),
+        ("z", 1, [("7", "denied"), ("12", "not asked")]),
+    ],
+)
+def test_what_was_asked_in_a_choice(load, text, rpm, said):
+    question = Question("request", "lab.Client", "lab.Driver", method="Set", message={"text": text, "rpm": rpm})
+    told = explain(load(CHOICE), question)
+    assert answers(told) == said
+    assert told.verdict.granted == (said[-1][1] == "granted")
+    assert told.trace[0].text == "choice (re.select {text : message.text}) {"
+    if text in "bc":
+        assert told.trace[1].text == {"b": "deny ()", "c": "grant ()"}[text]
+
+
+def test_a_choice_among_states_that_moves_on(load):
+    policy = load("""audit profile quiet = { 0 : {} }
+policy object life : Flow { type State = "new" | "armed"
+    config = { states : ["new", "armed"], initial : "new", transitions : { "new" : ["armed"] } } }
+execute dst=lab.Driver { life.init {sid : dst_sid} }
+request method=Put {
+    choice (life.query {sid : dst_sid}) {
+        "new" : { audit quiet
+                  life.enter {sid : dst_sid, state : "armed"}
+                  choice (life.query {sid : dst_sid}) { "armed" : grant () } }
+        _ : deny ()
+    }
+}""")
+    put = Question("request", "lab.Client", "lab.Driver", method="Put")
+    once, twice = explain(policy, put, [START]), explain(policy, put, [START, put])
+    assert once.verdict.granted
+    assert answers(once) == [(line, "granted") for line in ("11", "13", "14", "14")]
+    assert not twice.verdict.granted
+    assert answers(twice) == [("11", "denied"), ("15", "denied")]
+
+
+def test_a_rule_without_an_answer_is_named(load):
+    policy = load("request method=Set { grant () assert (message.bits.[0] + message.big > 5)\ngrant () }")
+    message = {"big": 2**64 - 1, "bits": [9, 0, 0]}
+    told = explain(policy, Question("request", "lab.Client", "lab.Driver", method="Set", message=message))
+    assert (told.verdict.granted, told.verdict.rule) == (False, "engine")
+    assert answers(told) == [("6", "granted"), ("6", "failed"), ("7", "not asked")]
+
+
+def test_time_that_runs_backwards_is_refused_before_any_rule(ask):
+    told = ask(earlier=[Question("execute", "Einit", "lab.Driver", at_s=5)], at_s=1)
+    assert "time ran backwards" in told.verdict.reason
+    assert {step.answer for step in told.trace} == {"not asked"}
+
+
 def test_audit_profiles_are_no_rules(load):
     policy = load("audit profile p = { 0 : {} }\nrequest { audit p grant () }")
     told = explain(policy, Question("request", "lab.Client", "lab.Driver", method="Put"))

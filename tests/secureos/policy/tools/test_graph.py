@@ -186,6 +186,7 @@ request src=lab.Client dst=kl.VfsNet endpoint=net method=Take { assert (src_sid 
 request src=lab.Client dst=kl.VfsNet interface=kl.Socket { grant () }
 request src=Einit dst=kl.VfsNet { grant () }
 request src=lab.Client dst=kl.core.Core interface=kl.core.Sync { grant () }
+request src=lab.Driver dst=kl.core.Core endpoint=own method=Call { grant () }
 request src=lab.Driver interface=kl.Any method=Wait { grant () }
 error { grant () }
 """
@@ -195,4 +196,7 @@ error { grant () }
         ("lab.Client", "kl.VfsNet"): (("kl.Socket.*", "net.Send"), ("net.Take",)),
         ("lab.Driver", "kl.VfsNet"): (("kl.Any.Wait",), ()),
     }
-    assert [(edge.src, edge.always) for edge in graph.kernel] == [("lab.Client", ("sync.Sync.*",))]
+    assert [(edge.src, edge.always) for edge in graph.kernel] == [
+        ("lab.Client", ("sync.Sync.*",)),
+        ("lab.Driver", ("own.Call",)),
+    ]
