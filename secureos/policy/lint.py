@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Final
 
 from secureos.policy import syntax as psl
@@ -14,8 +15,8 @@ from secureos.policy.references import audit_uses, calls, names_in, sections
 from secureos.policy.rule_index import PlacedRule, RuleIndex
 from secureos.xdl.source import Diagnostic, Span
 
-MAX_CANDIDATES: Final = 200_000
-"""A policy over more methods is not searched for wildcards: it would take longer than a person waits."""
+MAX_CANDIDATES: Final = 100_000
+"""So many combinations of classes and methods are searched for wildcards: more take longer than a person waits."""
 
 _SHOWN: Final = 3
 
@@ -35,7 +36,7 @@ def lint(policy: Policy, files: Sequence[psl.File]) -> tuple[Diagnostic, ...]:
         *_unreachable_grants(index),
         *_state_for_all(policy.bindings),
         *_wildcards(policy, index),
-        *_unused(files),
+        *_unused(policy.bindings, files),
     ]
     order = {source.path: number for number, source in enumerate(policy.sources)}
     return tuple(sorted(found, key=lambda one: (order.get(one.span.source.path, 0), one.span.line, one.span.column)))
@@ -77,9 +78,8 @@ def _duplicates(bindings: Sequence[psl.Binding]) -> Iterator[Diagnostic]:
                     yield Diagnostic(_head(item), f"{message}, so write them into one")
 
 
-def _unused(files: Iterable[psl.File]) -> Iterator[Diagnostic]:
+def _unused(bindings: Sequence[psl.Binding], files: Iterable[psl.File]) -> Iterator[Diagnostic]:
     declarations = [declaration for file in files for declaration in file.declarations]
-    bindings = [one for one in declarations if isinstance(one, psl.Binding)]
     objects, profiles = names_in(bindings), {use.profile.text for use in audit_uses(bindings)}
     profiles |= {one.profile.text for one in declarations if isinstance(one, psl.AuditDefault)}
     for one in declarations:
@@ -132,16 +132,13 @@ def _state_for_all(bindings: Iterable[psl.Binding]) -> Iterator[Diagnostic]:
 
 def _wildcards(policy: Policy, index: RuleIndex) -> Iterator[Diagnostic]:
     """A request that carries something, granted by nothing but a rule that names neither endpoint nor method."""
+    wildcards = [rule for rule in index.rules if rule.kind == "request" and _is_wildcard(rule)]
     alone: dict[int, list[Candidate]] = {}
-    for number, candidate in enumerate(candidates("request", (), policy.classes)):
-        if number >= MAX_CANDIDATES:
-            break
+    for candidate in islice(candidates("request", (), policy.classes), MAX_CANDIDATES if wildcards else 0):
         rules = index.rules_for(candidate)
         if candidate.parameters and rules and all(map(_is_wildcard, rules)):
             alone.setdefault(rules[0].number, []).append(candidate)
-    for rule in index.rules:
-        if rule.kind != "request" or not _is_wildcard(rule):
-            continue
+    for rule in wildcards:
         every = "" if rule.where else "every request of every class is granted here; "
         # What drives a plant before what the kernel offers to everybody.
         acts = sorted(alone.get(rule.number, ()), key=lambda one: one.dst == KERNEL)

@@ -150,24 +150,20 @@ def test_warnings_are_in_the_order_of_the_text(warnings):
     assert [told.partition(":")[0] for told in warnings(text)] == ["1", "2", "3"]
 
 
-def audit_and_choice(tmp):
-    text = """execute: kl.core.Execute
-audit profile shown = { 0 : {} }
+def test_what_choices_and_profiles_use(warnings):
+    text = """audit profile shown = { 0 : {} }
 audit profile start = { 0 : {} }
 audit profile never = { 0 : {} }
 audit default = start 0
-policy object re : Regex {}
 policy object life : Base {}
-policy object state : Flow {}
-error { audit shown match src=a { choice (re.select {text : message.a.[0]}) { "x" : { life.grant () } _ : deny () } } }
-"""
-    return parse(source_from_text(text, name=tmp))
-
-
-def test_what_choices_and_profiles_use(load):
-    file = audit_and_choice("t.psl")
-    told = [one.message for one in lint(load(CLEAN), [file])]
-    assert told == ["audit profile `never` is used nowhere", "no rule uses policy object `state`"]
+policy object idle : FLOW
+error src=lab.Driver method=Write { audit shown choice (message.code) { 1 : { life.grant () } _ : deny () } }
+request src=lab.Client method=Set { choice (re.select {text : message.text}) { "x" : grant () } }
+""".replace("FLOW", FLOW)
+    assert [told.partition(": ")[2] for told in warnings(text)] == [
+        "audit profile `never` is used nowhere",
+        "no rule uses policy object `idle`",
+    ]
 
 
 @pytest.mark.parametrize(
