@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 from secureos.policy import syntax as psl
 from secureos.policy.bulk import without_collection
@@ -210,9 +210,7 @@ class _BindingCompiler:
 
     def _make(self, part: psl.Binding, position: int, met: _Met) -> Asked:
         """A rule of a binding like one that was checked before: only numbers differ."""
-        item = part.body[position]
-        if not isinstance(item, psl.Call):
-            raise TypeError(item)
+        item = cast("psl.Call", part.body[position])
         return self._asked(item, Scope(part.event, self._classes, met.where, met.left))
 
     # ---- sections --------------------------------------------------------------------------------------------------

@@ -51,8 +51,7 @@ class ExpressionCompiler:
         if isinstance(argument, psl.Constant) and argument.value is None and not operation.parameters:
             if operation.unit:
                 return ()
-            if operation.single is None or not operation.single.fits(UnitType()):
-                raise mistake(argument.span, f"`{shown}` takes {_expected(operation)}, not `()`")
+            raise mistake(argument.span, f"`{shown}` takes {_expected(operation)}, not `()`")
         if operation.parameters:
             return self._named_arguments(operation, shown, argument)
         if operation.single is None:

@@ -83,33 +83,32 @@ class _Expansion:
             return ""
         if not counts:
             return ""
-        code = self._code(text)
-        return _PLACEHOLDER.sub(lambda found: self._placeholder(number, text, found, code), text)
+        comments = self._comments(text)
+        return _PLACEHOLDER.sub(lambda found: self._placeholder(number, text, found, comments), text)
 
     def finish(self) -> None:
         """Every condition must be closed."""
         for branch in self.branches:
             self._say(branch.line, "this `{% if %}` is never closed; write `{% endif %}`")
 
-    def _code(self, text: str) -> int:
-        """How many characters of a line stand before a comment; it is remembered whether a comment goes on."""
-        position = 0
+    def _comments(self, text: str) -> list[tuple[int, int]]:
+        """From where to where a line is comment; it is remembered whether a comment goes on in the next."""
+        found, position = [], 0
         if self.in_comment:
             end = text.find("*/")
             if end < 0:
-                return 0
+                return [(0, len(text))]
             self.in_comment, position = False, end + 2
-        for found in _COMMENTS.finditer(text, position):
-            if found[0].startswith("//"):
-                return found.start()
-            if found[0] == "/*":
-                self.in_comment = True
-                return found.start()
-        return len(text)
+            found.append((0, position))
+        for mark in _COMMENTS.finditer(text, position):
+            if mark[0].startswith(("//", "/*")):
+                found.append(mark.span())
+                self.in_comment = mark[0].startswith("/*") and not _CLOSED.fullmatch(mark[0])
+        return found
 
-    def _placeholder(self, number: int, text: str, found: re.Match[str], code: int) -> str:
+    def _placeholder(self, number: int, text: str, found: re.Match[str], comments: list[tuple[int, int]]) -> str:
         name = found[1]
-        if found.start() >= code:
+        if any(start <= found.start() < end for start, end in comments):
             return found[0]
         if name in self.definitions:
             # One line stays one line, so that what follows keeps its number.
@@ -182,7 +181,8 @@ class _Expansion:
         return Diagnostic(self.source.span(line, column, end_column=end), message)
 
 
-_COMMENTS: Final = re.compile(r'"(?:[^"\\]|\\.)*"|//|/\*(?:(?!\*/).)*\*/|/\*')
+_COMMENTS: Final = re.compile(r'"(?:[^"\\]|\\.)*"|//.*|/\*.*?\*/|/\*.*')
+_CLOSED: Final = re.compile(r"/\*.*\*/")
 
 
 class _WrongCondition(Exception):

@@ -131,11 +131,11 @@ class Vocabulary:
                 yield match[1], match.start(), match.end()
 
     def _goes_on(self, text: str, position: int) -> bool:
-        """Whether what stands behind a brace continues a declaration of a type: `type T = { … } | …`."""
+        """Whether what stands behind a brace goes on with the declaration of a type: `type T = { … } | …`."""
         match = self._word.search(text, position)
         while match is not None and match[0].startswith(("//", "/*")):
             match = self._word.search(text, match.end())
-        return match is not None and match[0] == "|"
+        return match is not None and match[0] in ("|", ",", "]", ">")
 
 
 class Kinds(dict[str, str]):

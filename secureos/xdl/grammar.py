@@ -157,8 +157,6 @@ def span_of(source: Source, part: Tree[Token] | Token) -> Span:
         line, column = part.line or 1, part.column or 1
         return Span(source, line, column, part.end_line or line, part.end_column or column + 1)
     meta = part.meta
-    if meta.empty:
-        return source.span()
     return Span(source, meta.line, meta.column, meta.end_line, meta.end_column)
 
 

@@ -165,8 +165,8 @@ def described_class(
     return TaskClass(name, Open(endpoints, invent) if unknown else endpoints, security, unknown)
 
 
-def may_be(pattern: str | None, name: str) -> bool:
+def may_be(described: str | None, name: str) -> bool:
     """Whether a name as it is described, which may end in `*`, can be `name`."""
-    if pattern is None or not pattern.endswith(ANY):
-        return pattern == name
-    return name.startswith(pattern[: -len(ANY)])
+    if described is None or not described.endswith(ANY):
+        return described == name
+    return name.startswith(described[: -len(ANY)])

@@ -105,7 +105,7 @@ class OpaqueType:
     """What nobody here can know: a type whose description is not at hand."""
 
     def __str__(self) -> str:
-        return "of a type that is not described here"
+        return "a type that is not described here"
 
 
 FieldType = (

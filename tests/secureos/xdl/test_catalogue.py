@@ -21,6 +21,7 @@ from secureos.xdl import (
     UnionType,
 )
 from secureos.xdl.grammar import MAX_DEPTH, xdl_grammar
+from secureos.xdl.model import may_be
 from secureos.xdl.source import MAX_BYTES, read_source, source_from_bytes, source_from_text
 
 OUTPUTS = """package holdfast.Outputs
@@ -262,3 +263,94 @@ def test_nesting_is_bounded():
     text = f"package T const UInt8 N = {'-' * (MAX_DEPTH + 5)}1;"
     with pytest.raises(PolicyError, match="nested more than 100 levels"):
         xdl_grammar().parse(source_from_text(text), "idl")
+
+
+def test_the_kernels_endpoints_and_their_methods_are_described():
+    core = Catalogue().task_class("kl.core.Core")
+    assert {path: endpoint.interface.package for path, endpoint in core.endpoints.items()} == {
+        f"{name.lower()}.{name}": f"kl.core.{name}"
+        for name in (
+            *("Audit", "CM", "FS", "HAL", "Handle", "Hypervisor", "IO", "IOMMU", "IPC", "Notice", "PM", "Profiler"),
+            *("Sync", "Task", "Thread", "Time", "VMM", "XHCIDBG"),
+        )
+    }
+    for endpoint in core.endpoints.values():
+        assert endpoint.interface.methods
+        assert all(method.opaque for method in endpoint.interface.methods.values())
+
+
+def test_common_types_can_be_imported_and_hidden(tmp_path):
+    catalogue = write(
+        tmp_path,
+        T__idl="""package T import kl.core.Types typedef UInt16 Retcode;
+            interface { A(in Char c, in kl.core.Types.Retcode long, error Retcode rc, error Boolean flag); }""",
+    )
+    method = catalogue.interface("T").methods["A"]
+    assert [str(parameter.type) for parameter in (*method.inputs, *method.errors)] == [
+        *("SInt8", "SInt32", "UInt16", "UInt8"),
+    ]
+
+
+def test_a_file_of_another_name_in_a_flat_folder_does_not_hide_the_right_one(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    write(first, Log__idl="package other.Log interface { }")
+    write(second, own_Log__idl="package own.Log interface { A(); }")
+    assert list(Catalogue([first, second]).interface("own.Log").methods) == ["A"]
+    assert messages(lambda: Catalogue([first]).interface("own.Log")) == [
+        "this file declares `other.Log`, but its place is that of `own.Log`",
+    ]
+
+
+def test_what_a_few_lines_describe_is_bounded(tmp_path):
+    doubling = "".join(f"struct S{n + 1} {{ S{n} a; S{n} b; }}\n" for n in range(40))
+    deep = "".join(f"typedef sequence<T{n}, 1> T{n + 1};\n" for n in range(40))
+    wide = " ".join(f"UInt8 a{n};" for n in range(2100))
+    names = {
+        "A__idl": f"package A typedef UInt8 S0;\n{doubling}",
+        "B__idl": f"package B typedef UInt8 T0;\n{deep}",
+        "C__idl": f"package C struct S {{ {wide} }}",
+        "K0__cdl": "component K0",
+        "D__edl": "task class D components { a : K20 }",
+        **{f"K{n + 1}__cdl": f"component K{n + 1} components {{ a : K{n} b : K{n} }}" for n in range(20)},
+    }
+    catalogue = write(tmp_path, **names)
+    for package in "ABC":
+        assert "a type has at most 32 levels and 2000 parts" in messages(lambda name=package: catalogue.package(name))
+    assert "a class has at most 1024 component instances" in messages(lambda: catalogue.task_class("D"))
+
+
+def test_many_imports_of_one_another_stay_small(tmp_path):
+    files = {f"P{n}__idl": f"package P{n} import P{n + 1} typedef UInt8 T{n};" for n in range(25)}
+    catalogue = write(tmp_path, P25__idl="package P25 typedef UInt8 T25;", **files)
+    assert len(catalogue.package("P0").types) < 1000
+
+
+def test_opaque_packages_still_tell_what_is_wrong_otherwise(tmp_path):
+    write(
+        tmp_path,
+        T__idl="package T import sdk.X const UInt8 A = Far; const UInt8 B = 300; typedef string<Far> S; typedef Far F;",
+        U__idl="package U import sdk.X",
+    )
+    catalogue = Catalogue([tmp_path], missing="opaque")
+    assert messages(lambda: catalogue.package("T")) == ["300 is outside 0 to 255 (UInt8)"]
+    assert catalogue.interface("U").opaque
+    assert catalogue.tolerant().missing == "opaque"
+    assert [str(warning) for warning in catalogue.warnings] == [
+        f"{tmp_path}/T.idl:1:18: package `sdk.X` is taken as it is named: no folder holds `sdk/X.idl`\n"
+        f"    {(tmp_path / 'T.idl').read_text()}\n    {' ' * 17}^~~~~",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("described", "name", "can_be"),
+    [
+        ("a", "a", True),
+        ("a", "b", False),
+        (None, "a", False),
+        ("*", "a", True),
+        ("a.*", "a.b", True),
+        ("a.*", "ab", False),
+    ],
+)
+def test_a_described_name_may_be_open(described, name, can_be):
+    assert may_be(described, name) is can_be

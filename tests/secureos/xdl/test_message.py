@@ -135,3 +135,13 @@ def test_no_value_makes_the_check_raise(kind, value):
 def test_the_fast_check_of_integers_agrees_with_the_plain_one(values):
     plain = all(type(value) is int and 0 <= value <= 65535 for value in values)
     assert (check_message((Parameter("f", SequenceType(U16, 8)),), {"f": values}) is None) == plain
+
+
+def test_types_are_shown_as_they_are_written():
+    shown = {
+        "sequence<Handle, 3>": SequenceType(HandleType(), 3),
+        "array<handle<a.B>, 3>": ArrayType(HandleType("a.B"), 3),
+        "sequence<a type that is not described here, 2>": SequenceType(OpaqueType(), 2),
+        "bytes<4>": BytesType(4),
+    }
+    assert {str(kind): kind for kind in shown.values()} == shown

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import pytest
+
+from secureos.policy import Engine, Event, PolicyError, compile_policy
+from secureos.xdl import Catalogue
+from secureos.xdl.source import source_from_text
+
+FILES = {
+    "own/Io.idl": """package own.Io
+        import kl.core.Types
+        import sdk.Missing
+        const UInt32 Most = SdkMost * 2;
+        const SdkNumber One = 1;
+        typedef SInt32 Retcode;
+        interface { Put(in string<SdkMost> text, in sequence<SdkThing, Most> things, in UInt8 one, error Retcode rc,
+                        error Boolean flag); }""",
+    "own/App.edl": "entity own.App components { disk : sdk.Disk } endpoints { io : own.Io net : sdk.Net }",
+    "own/Tool.edl": "task class own.Tool",
+}
+
+
+@pytest.fixture(scope="module")
+def load(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("descriptions")
+    (folder / "own").mkdir()
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
+
+    def read(text, missing="opaque"):
+        source = source_from_text(f"execute: kl.core.Execute\n{text}", name="p.psl")
+        return compile_policy(source, Catalogue([folder]), missing=missing)
+
+    return read
+
+
+USES = "use EDL kl.core.Core use EDL own.App use EDL own.Tool use EDL sdk.Vfs\n"
+
+
+def test_what_is_not_at_hand_is_taken_as_named_with_one_warning_each(load):
+    policy = load(
+        USES
+        + """use EDL sdk.Vfs use sdk.driver._
+        request dst=sdk.Vfs endpoint=files.fs method=Open { assert (message.path.[3].mode == 7) }
+        request dst=sdk.Vfs component=sdk.Any interface=sdk.Files { grant () }
+        response src=sdk.Vfs { grant () }
+        security src=sdk.Vfs method=Register { assert (message.port < 3 && !message.flag) }
+        request dst=own.App endpoint=disk.raw.block method=Read { deny (pred.empty (message.name)) }
+        request dst=own.App endpoint=net method=Dial { assert (message.host.handle == 1) }
+        request dst=own.App interface=sdk.Net { grant () }
+        request dst=own.App method=Put { assert (message.one == 1 && message.things.[0].x == 2) }
+        error src=own.App method=Put { assert (message.rc == 0 && message.flag == 0) }
+        request dst=kl.core.Core endpoint=task.Task method=NoSuchMethod { assert (message.whatever > 1) }
+        request dst=kl.core.Core endpoint=new.New { grant () }
+        execute src=sdk.driver.Usb { grant () }"""
+    )
+    shown = [str(warning).split("\n")[0].partition(": ")[2] for warning in policy.warnings]
+    assert sorted(shown) == [
+        "class `sdk.Vfs` is taken as it is named: no folder holds `sdk/Vfs.edl`",
+        "class `sdk.driver.Usb` is taken as it is named: no folder holds `sdk/driver/Usb.edl`",
+        "component `sdk.Disk` is taken as it is named: no folder holds `sdk/Disk.cdl`",
+        "package `sdk.Missing` is taken as it is named: no folder holds `sdk/Missing.idl`",
+        "package `sdk.Net` is taken as it is named: no folder holds `sdk/Net.idl`",
+        "policy file `sdk.driver` is passed over: no folder holds `sdk/driver.psl`",
+        "the methods of `kl.core.Core` are listed here in part: others are taken as they are named",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("use EDL sdk.Vfs", "unknown class `sdk.Vfs`: no folder holds `sdk/Vfs.edl`"),
+        ("use EDL own.App", "unknown component `sdk.Disk`: no folder holds `sdk/Disk.cdl`"),
+        ("use sdk.driver._", "unknown policy file `sdk.driver`: no folder holds `sdk/driver.psl`"),
+        (
+            "use EDL kl.core.Core request dst=kl.core.Core endpoint=task.Task method=Exi { }",
+            "unknown method `Exi` in dst=kl.core.Core endpoint=task.Task; did you mean `Exit`?",
+        ),
+    ],
+)
+def test_otherwise_it_is_an_error(load, text, wrong):
+    with pytest.raises(PolicyError) as caught:
+        load(text, "error")
+    assert caught.value.diagnostics[0].message == wrong
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("request dst=sdk.Other { }", "unknown class `sdk.Other`"),
+        ("request dst=own.App endpoint=nope { }", "unknown endpoint `nope` in dst=own.App"),
+        (
+            "request dst=own.App endpoint=io method=Putt { }",
+            "unknown method `Putt` in dst=own.App endpoint=io; did you",
+        ),
+        (
+            "request dst=own.App method=Put { assert (message.two == 1) }",
+            "the request of `own.Io.Put` has no field `two`",
+        ),
+        (
+            "request dst=own.App endpoint=io method=Put { assert (message.one) }",
+            "the argument of `assert` must be a Bool",
+        ),
+    ],
+)
+def test_what_is_at_hand_is_checked_all_the_same(load, text, wrong):
+    with pytest.raises(PolicyError) as caught:
+        load(USES + text)
+    assert caught.value.diagnostics[0].message.startswith(wrong)
+
+
+def test_events_of_opaque_classes_are_decided(load):
+    module = Engine(
+        load(
+            USES
+            + """request dst=sdk.Vfs method=Open { assert (message.mode == 7) }
+            request dst=kl.core.Core endpoint=task.Task method=NoSuch { assert ((~message.x) == 0) }"""
+        )
+    )
+
+    def ask(dst, endpoint, method, **message):
+        return module.decide(Event("request", 0, 1, 2, "own.Tool", dst, endpoint, method, message))
+
+    assert ask("sdk.Vfs", "any.path", "Open", mode=7).granted
+    assert not ask("sdk.Vfs", "any.path", "Open", mode=8).granted
+    assert not ask("sdk.Vfs", "any.path", "Open").granted
+    assert not ask("sdk.Vfs", "any.path", "Close").granted
+    assert "needs the width of a value" in ask("kl.core.Core", "task.Task", "NoSuch", x=1).reason
+
+
+def test_a_kernels_method_does_not_make_a_field_ambiguous(load):
+    text = "use EDL kl.core.Core use EDL own.Tool request method=Write { assert (message.anything == 1) }"
+    assert len(load(text, "error").bindings) == 1
+
+
+def test_an_opaque_message_fits_always_and_has_no_numbers(load):
+    policy = load(USES)
+    vfs, app = policy.classes["sdk.Vfs"], policy.classes["own.App"]
+    method = vfs.endpoints["a.b"].interface.methods["C"]
+    assert (method.number, vfs.endpoints["a.b"].number, method.check_inputs({"x": 1})) == (-1, -1, None)
+    assert (list(vfs.endpoints), len(app.endpoints), "disk.x" in app.endpoints, "x" in app.endpoints) == (
+        [],
+        2,
+        True,
+        False,
+    )
+    assert app.endpoints["io"].interface.methods["Put"].check_inputs(
+        {"text": "t", "things": [object()], "one": 1}
+    ) is None  # fmt: skip
+    with pytest.raises(KeyError):
+        app.endpoints["x"]
+
+
+def test_tests_of_opaque_classes_may_name_anything(load):
+    policy = load(
+        USES
+        + """assert { sequence { a <- execute dst=sdk.Vfs request src=own.Tool dst=a endpoint=x.y method=Z { any : [1] }
+        request src=own.Tool dst=own.App method=Put { one : 1 } } }"""
+    )
+    assert len(policy.tests) == 1
+    with pytest.raises(PolicyError, match="no message that is meant here has a field `tow`"):
+        load(USES + "assert { sequence { request src=own.Tool dst=own.App endpoint=io method=Put { tow : 1 } } }")
+
+
+def test_classes_that_a_missing_module_may_bring_are_found_wherever_they_are_named(load):
+    policy = load(
+        """use sdk.all._ use EDL own.Tool
+        request src=m.A { match dst=m.B { choice (src_sid) { 1 : { match method=X { grant () } } } } }
+        request src=m.A { choice (src_sid) { 1 : { match dst=m.C { grant () } } } }
+        assert { sequence { v <- execute dst=m.D request src=v dst=m.E endpoint=e method=f } }"""
+    )
+    assert sorted(policy.classes) == ["m.A", "m.B", "m.C", "m.D", "m.E", "own.Tool"]
