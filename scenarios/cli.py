@@ -31,8 +31,9 @@ holdfast serve substation               one twin, for any Modbus client
 \b
 Exit codes:
   0  ok                  3  a file is invalid or not there
-  1  unexpected          4  an expectation was not met
-  2  usage               6  the environment is not ready     130  interrupted
+  1  unexpected          4  an expectation was not met, or a policy test failed
+  2  usage               5  `policy explain` says denied
+                         6  the environment is not ready     130  interrupted
 """
 
 # What a person can mend by a better file or a better name; each message says where and how.
