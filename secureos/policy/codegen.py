@@ -7,14 +7,16 @@ the undo list how to take it back. Putting off is allowed only where no later ru
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from secureos.policy import syntax as psl
 from secureos.policy.codegen_expressions import ExpressionWriter, LeftToClosures
 from secureos.policy.codegen_models import RULES, Parameters, Step
 from secureos.policy.compile import Rule
+from secureos.policy.decision import Key
 from secureos.policy.models import Model
 from secureos.policy.shapes import BY_ERROR, Decide, bind, deny_by_default
 from secureos.policy.verdict import Event
@@ -33,28 +35,34 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What the rules see of one event.
+    """What the rules see of one kind of event.
 
     Attributes:
+        key: Kind, source class, destination class, endpoint, method.
         fields: The fields in their order; empty for `execute`.
-        moment: Holds the time (`at_ns`) of the event.
-        rebuild: Makes the event anew from source sid, destination sid and fields, for rules that are called.
+        moment: Holds the time of the event.
     """
 
+    key: Key
     fields: tuple[Parameter, ...]
     moment: Moment
-    rebuild: Callable[..., Event]
 
 
-def decision(rules: Sequence[Rule], objects: Mapping[str, Model], message: Message) -> Decide:
-    """The decision function of these rules."""
+def decision(rules: Sequence[Rule], objects: Mapping[str, Model], message: Message) -> tuple[Decide, bool]:
+    """The decision function of these rules, and whether it is better off with the event whole, as last argument."""
     if not rules:
-        return deny_by_default
-    in_place = len(rules) <= _MAX_IN_PLACE
+        return deny_by_default, False
     try:
-        return _Writer(rules, objects, message, in_place=in_place).function()
+        return _Writer(rules, objects, message, in_place=len(rules) <= _MAX_IN_PLACE).function()
     except (SyntaxError, MemoryError, RecursionError):  # too deep for Python's compiler: call every rule
         return _Writer(rules, objects, message, in_place=False).function()
+
+
+def _rebuild(message: Message, src_sid: int, dst_sid: int | None, *fields: object) -> Event:
+    """The event whole, for rules that are called: who holds a connection hands over its fields only."""
+    kind, src, dst, endpoint, method = message.key
+    named = {field.name: value for field, value in zip(message.fields, fields, strict=True)}
+    return Event(kind, message.moment.at_ns, src_sid, dst_sid, src, dst, endpoint, method, named)
 
 
 @dataclass
@@ -69,7 +77,7 @@ class _Writer:
     undoes: bool = False
     rebuilds: bool = False
 
-    def function(self) -> Decide:
+    def function(self) -> tuple[Decide, bool]:
         """Write all rules and bind what they need."""
         if not self.in_place:
             self._loop()
@@ -77,7 +85,12 @@ class _Writer:
             for position, rule in enumerate(self.rules):
                 step = self._step(position, rule)
                 self._call(position, rule) if step is None else self._test(position, step)
-        return bind(self._text(), (self.message.moment, *self.parameters.values))
+        values = ([None] if self.rebuilds else []) + ([self.message.moment] if self._timed else [])
+        return bind(self._text(), (*values, *self.parameters.values)), self.rebuilds
+
+    @property
+    def _timed(self) -> bool:
+        return any("moment" in line for line in self.lines)
 
     # ---- rules -----------------------------------------------------------------------------------------------------
 
@@ -124,11 +137,11 @@ class _Writer:
         self.lines += ["v0 = 0", f"for v1 in {runs}:", " v0 = v0 + 1", body]
 
     def _need_event(self) -> None:
-        """Closures need the event whole; who holds a connection hands over its fields only."""
+        """Closures need the event whole."""
         self.undoes = True
         if not self.rebuilds:
             self.rebuilds = True
-            rebuild = self.parameters.add(self.message.rebuild)
+            rebuild = self.parameters.add(partial(_rebuild, self.message))
             fields = ", ".join(("src", "dst", *self._fields()))
             self.lines.append(f"if event is None: event = {rebuild}({fields})")
 
@@ -140,7 +153,9 @@ class _Writer:
 
     def _text(self) -> str:
         bound = (f"p{position}=None" for position in range(len(self.parameters.values)))
-        head = ", ".join(("src", "dst", *self._fields(), "event=None", "moment=None", *bound))
+        head = ", ".join(
+            ("src", "dst", *self._fields(), *["event=None"] * self.rebuilds, *["moment=None"] * self._timed, *bound)
+        )
         failed = [*["take_back(undo)"] * self.undoes, f"return {BY_ERROR}"]
         return "\n".join(
             [

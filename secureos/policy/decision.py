@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from secureos.policy.compile import Rule
+from secureos.policy.compile import CHOICE, Rule
 from secureos.policy.shapes import Decide
 from secureos.policy.syntax import EventKind
 from secureos.policy.verdict import Verdict
@@ -19,28 +20,32 @@ Key = tuple[EventKind, str, str | None, str, str]
 Extract = Callable[[Mapping[str, Any]], tuple[Any, ...]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Decision:
     """All that is needed to decide one kind of event.
 
     Attributes:
         rules: The rules asked, in text order.
-        places: Their places.
         decide: Their decision function.
+        whole: Whether it takes the event as last argument.
         extract: Takes the fields, in their order, out of a message.
-        chooses: Whether a `choice` is among the rules: which rules are asked then depends on the event.
         verdicts: The verdict if all grant, by audit level, where it depends on nothing else.
     """
 
     rules: tuple[Rule, ...]
-    places: tuple[str, ...]
     decide: Decide
+    whole: bool
     extract: Extract
-    chooses: bool
-    verdicts: dict[int, Verdict] = field(default_factory=dict)
+    verdicts: dict[int, Verdict] | None = None
+
+    @property
+    def chooses(self) -> bool:
+        """Whether a `choice` is among the rules: which rules are asked then depends on the event."""
+        return any(rule.operation == CHOICE for rule in self.rules)
 
 
-def extractor(fields: Sequence[Parameter]) -> Extract:
+@lru_cache(maxsize=1024)
+def extractor(fields: tuple[Parameter, ...]) -> Extract:
     """What takes these fields out of a message; it raises KeyError where one is missing."""
     names = [field.name for field in fields]
     if len(names) > 1:

@@ -41,7 +41,8 @@ class VerdictMaker:
 
     def follows_choices(self, found: Decision) -> bool:
         """Whether it matters for the audit which rules of a `choice` are asked."""
-        return found.chooses and any(rows.get(self._base.level) for rows in self._policy.profiles.values())
+        level = self._base.level
+        return any(rows.get(level) for rows in self._policy.profiles.values()) and found.chooses
 
     def granted(self, found: Decision, event: Event, said: Sequence[Said] | None = None) -> Verdict:
         """All rules granted; the verdict is the same object again where nothing but the level can change it.
@@ -54,6 +55,8 @@ class VerdictMaker:
         if said is not None:
             return self._all_granted(found, audited=self._wanted(said, event))
         level = self._base.level
+        if found.verdicts is None:
+            found.verdicts = {}
         verdict = found.verdicts.get(level)
         if verdict is None:
             plain = [Said(rule, granted=True) for rule in found.rules]
@@ -68,9 +71,9 @@ class VerdictMaker:
         return Verdict(False, tried[-1], why, tried, self._wanted(said, event))
 
     def _all_granted(self, found: Decision, *, audited: bool) -> Verdict:
-        many = len(found.rules)
-        reason = "granted by the one rule for it" if many == 1 else f"granted by all {many} rules for it"
-        return Verdict(True, found.places[-1], reason, found.places, audited)
+        tried = tuple(rule.place for rule in found.rules)
+        reason = "granted by the one rule for it" if len(tried) == 1 else f"granted by all {len(tried)} rules for it"
+        return Verdict(True, tried[-1], reason, tried, audited)
 
     def _wanted(self, said: Iterable[Said], event: Event) -> bool:
         return any(

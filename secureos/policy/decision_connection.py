@@ -102,25 +102,30 @@ class Connection:
         ids = self._client if kind == "security" else self._server
         for number, (endpoint, method) in enumerate(ids.names, start=1):
             key = (kind, src or "", dst, endpoint, method)
-            found.append(
-                _first(self._decisions, held, number, key) if self._decisions.may_speak(key) else deny_by_default
-            )
+            speaks = self._decisions.may_speak(key)
+            found.append(_First(self._decisions, held, number, key) if speaks else deny_by_default)
         return found
 
 
-def _first(decisions: Decisions, held: list[Decide], number: int, key: Key) -> Decide:
+class _First:
     """Stands in for a decision function until it is first called, and then makes it."""
 
-    def decide(*arguments: Any) -> int:  # noqa: ANN401 -- passed on as they come
+    __slots__ = ("_decisions", "_held", "_key", "_number")
+
+    def __init__(self, decisions: Decisions, held: list[Decide], number: int, key: Key) -> None:
+        self._decisions = decisions
+        self._held = held
+        self._number = number
+        self._key = key
+
+    def __call__(self, *arguments: Any) -> int:  # noqa: ANN401 -- passed on as they come
         try:
-            function = decisions.function(key)
+            function = self._decisions.function(self._key)
         except Exception:  # INVARIANT: an error while deciding never grants
             return BY_ERROR
-        if held[number] is decide:  # INVARIANT: what an old policy decided never comes into a list of a new one
-            held[number] = function
+        if self._held[self._number] is self:  # INVARIANT: an old policy's decision never comes into a new list
+            self._held[self._number] = function
         return function(*arguments)
-
-    return decide
 
 
 _KINDS: Final[tuple[EventKind, ...]] = ("request", "response", "error", "security")

@@ -53,4 +53,4 @@ class RuleIndex:
 
 
 def _could_be(name: str | None, value: str, *, unknown: bool) -> bool:
-    return may_be(name, value) if unknown else name == value
+    return may_be(name or "", value) if unknown else name == value

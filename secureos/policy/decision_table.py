@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Final
 
 from secureos.policy.codegen import Message, Moment, decision
-from secureos.policy.compile import CHOICE, compile_bindings
+from secureos.policy.compile import compile_bindings
 from secureos.policy.decision import Decision, Key, described, extractor, fields_of
 from secureos.policy.decision_index import Attributes, RuleIndex
 from secureos.policy.load import Policy
 from secureos.policy.models import Model
 from secureos.policy.shapes import Decide, deny_by_default
-from secureos.policy.verdict import Event
 from secureos.xdl import Parameter
 
 MAX_KEPT: Final = 1 << 18
@@ -56,21 +54,9 @@ class DecisionTable:
         if len(self._kept) >= MAX_KEPT:
             self._kept.clear()
         rules, fields = self._index.rules(key[0], self._attributes(key) or {}), self._fields(key)
-        rebuild = partial(self._rebuild, key, tuple(field.name for field in fields))
-        made = Decision(
-            rules=rules,
-            places=tuple(rule.place for rule in rules),
-            decide=decision(rules, self._objects, Message(fields, self._moment, rebuild)),
-            extract=extractor(fields),
-            chooses=any(rule.operation == CHOICE for rule in rules),
-        )
-        self._kept[key] = made
+        function, whole = decision(rules, self._objects, Message(key, fields, self._moment))
+        made = self._kept[key] = Decision(rules, function, whole, extractor(fields))
         return made
-
-    def _rebuild(self, key: Key, names: tuple[str, ...], src_sid: int, dst_sid: int | None, *fields: object) -> Event:
-        kind, src, dst, endpoint, method = key
-        message = dict(zip(names, fields, strict=True))
-        return Event(kind, self._moment.at_ns, src_sid, dst_sid, src, dst, endpoint, method, message)
 
     def _unknown(self, key: Key) -> str | None:
         kind, src, dst, endpoint, method = key

@@ -123,18 +123,20 @@ class Engine:
             return Verdict(False, "engine", f"time ran backwards: {event.at_ns} ns after {self._last_ns} ns")
         key = (event.kind, event.src, event.dst, event.endpoint, event.method)
         found = self._table.find(key)
-        if isinstance(found, str):
-            return Verdict(False, "default", found)
-        if not found.rules:
-            return Verdict(False, "default", f"denied by default: no rule speaks of {_shown(key)}")
+        if isinstance(found, str) or not found.rules:
+            why = found if isinstance(found, str) else f"denied by default: no rule speaks of {_shown(key)}"
+            return Verdict(False, "default", why)
         if self._verdicts.follows_choices(found):
             return self._ask(found, event)
         try:
             fields = found.extract(event.message)
         except Exception:  # a message that does not fit its description: the rules may not need what is missing
             return self._ask(found, event)
-        denied = found.decide(event.src_sid, event.dst_sid, *fields, event) != GRANTED
-        return self._ask(found, event, denied=True) if denied else self._verdicts.granted(found, event)
+        if found.whole:
+            fields = (*fields, event)
+        if found.decide(event.src_sid, event.dst_sid, *fields) == GRANTED:
+            return self._verdicts.granted(found, event)
+        return self._ask(found, event, denied=True)
 
     def _ask(self, found: Decision, event: Event, *, denied: bool = False) -> Verdict:
         """Ask the rules one by one; `denied` says that the decision function has denied already."""

@@ -57,13 +57,13 @@ def bind(source: str, parameters: Sequence[object]) -> Decide:
     """The function of a shape with these parameters.
 
     Args:
-        source: `def decide(src, dst, …, event, p0, p1, …): …`; the same text gives the same code object.
-        parameters: The values of `p0`, `p1`, …
+        source: `def decide(src, dst, f0, f1, …, p0=None, p1=None, …): …`; the same text gives the same code object.
+        parameters: The values of the last arguments.
 
     Raises:
         SyntaxError, MemoryError, RecursionError: The text is too deep for Python's compiler.
     """
-    return FunctionType(_code(source), _GLOBALS, "decide", (None, *parameters))
+    return FunctionType(_code(source), _GLOBALS, "decide", tuple(parameters))
 
 
 def count_shapes() -> int:
