@@ -368,7 +368,7 @@ class _Loader:
     def _configure(self, declaration: psl.ObjectDeclaration) -> None:
         name, kind = declaration.name.text, declaration.model.text
         try:
-            types = tuple(map(self._aliases.resolve, declaration.types))
+            types = tuple(_usual_name(kind, self._aliases.resolve(each)) for each in declaration.types)
         except PolicyError as failure:
             self.mistakes.extend(failure.diagnostics)
             types = declaration.types
@@ -385,6 +385,13 @@ class _Loader:
 
 
 _RE: Final = re.compile(r"\bre\b")
+
+
+def _usual_name(kind: str, declaration: psl.TypeDeclaration) -> psl.TypeDeclaration:
+    """Published policies call the states of a Flow `State` or `States`; the model knows the one of the documents."""
+    if kind == "Flow" and declaration.name.text == "States":
+        return replace(declaration, name=replace(declaration.name, text="State"))
+    return declaration
 
 
 def _exists(folder: Path, relative: Path, ending: str) -> Path | None:

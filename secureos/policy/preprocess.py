@@ -73,9 +73,11 @@ class _Expansion:
     warnings: list[Diagnostic] = field(default_factory=list)
     branches: list[_Branch] = field(default_factory=list)
     in_comment: bool = False
+    number: int = 1
 
     def line(self, number: int, text: str) -> str:
         """The text of a line after expansion."""
+        self.number = number
         directive = None if self.in_comment else _LINE.fullmatch(text)
         counts = not self.branches or self.branches[-1].counts
         if directive is not None:
@@ -166,10 +168,9 @@ class _Expansion:
         if name not in self.definitions:
             if self.missing == "error":
                 raise _WrongCondition(f"the variable `{name}` has no value{near(name, self.definitions)}")
-            line = self.branches[-1].line if self.branches else 1
             message = f"the variable `{name}` has no value and is taken as undefined"
             if message not in {warning.message for warning in self.warnings}:
-                self.warnings.append(self._diagnostic(line, message))
+                self.warnings.append(self._diagnostic(self.number, message))
             return None
         return self.definitions[name]
 

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
-import pytest
+import contextlib
 
-from secureos.policy import PolicyError, load_policy
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from secureos.policy import PolicyError, compile_policy, load_policy
+from secureos.xdl.source import source_from_text
 
 FLOW = 'config = { states : ["a", "b"], initial : "a", transitions : { "a" : ["b"] } }'
 
@@ -113,6 +118,12 @@ class TestTests:
         assert wrongs(lambda: load(text)) == ["unknown class `p`; if it exists, add `use EDL p`"]
 
 
+def test_the_states_of_a_flow_have_two_names(load):
+    assert "f" in load(f'policy object f : Flow {{ type States = "a" | "b" {FLOW} }}').objects
+    wrong = f'policy object f : Flow {{ type State = "a" | "b" type States = "a" | "b" {FLOW} }}'
+    assert wrongs(lambda: load(wrong)) == ["type `State` is given twice"]
+
+
 def test_a_class_without_messages_may_be_named_as_a_server(engine, write):
     module = engine("request dst=Einit { match src=lab.Client { grant () } } response src=lab.Client { grant () }")
     assert not module.decide(write()).granted
@@ -124,3 +135,19 @@ def test_the_start_method_may_be_named(engine):
     module = engine("execute src=Einit method=main interface=kl.core.Execute { match dst=lab.Driver { grant () } }")
     assert module.decide(Event("execute", 0, 1, 2, "Einit", "lab.Driver")).granted
     assert not module.decide(Event("execute", 0, 1, 2, "Einit", "lab.Client")).granted
+
+
+WORDS = """request execute security { } { grant () } ( ) [ ] , : . = src=lab.Client dst=lab.Driver method=Set method=Put
+endpoint=outputs match assert deny choice _ audit p message message.rpm message.heads.[0] src_sid dst_sid < == && ! ~ &
++ 1 -1 0x10 "a" true bool.any math.sum size pred.empty re.select re.match {text : pattern : type T = T | Set<T> policy
+object f : Flow Regex {sid : use EDL kl.core.Core nk.base._ x.y._ default profile assert sequence ~> <-"""
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.sampled_from(WORDS.split()), max_size=30).map(" ".join), st.sampled_from(["error", "opaque"]))
+def test_no_text_crashes_the_loading(lab, head, text, missing):
+    source = source_from_text(f"{head} request dst=lab.Driver method=Set {{ {text} }} {text}")
+    with contextlib.suppress(PolicyError):
+        compile_policy(source, lab, missing=missing)
+    with contextlib.suppress(PolicyError):
+        compile_policy(source_from_text(f"{head} request dst=lab.Driver method=Set {{ assert ({text}) }}"), lab)

@@ -111,9 +111,9 @@ def test_a_variable_without_value_is_an_error_or_undefined():
     text = "{% if BORD == 'x' %}\na\n{% elif BORD %}\nb\n{% endif %}\n{% if not BORD %}\nc\n{% endif %}"
     with pytest.raises(PolicyError, match=r"the variable `BORD` has no value; did you mean `BOARD`\?"):
         expand(text, BOARD="x")
-    left, warnings = expand(text, "opaque", BOARD="x")
+    left, warnings = expand(f"\n{text}", "opaque", BOARD="x")
     assert left.split() == ["c"]
-    assert warnings == ["t.psl:1:1: the variable `BORD` has no value and is taken as undefined"]
+    assert warnings == ["t.psl:2:1: the variable `BORD` has no value and is taken as undefined"]
 
 
 @pytest.mark.parametrize(
