@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check bench clean picture
+.PHONY: help demo test soak check bench fuzz clean picture
 
 help:           ## list the targets
 	@grep -hE '^[a-z]+: .*##|^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1	/' | expand -t 18
@@ -36,8 +36,11 @@ check: $(VENV)/.dev    ## format, lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.dev    ## speed, as ratios measured in one run
+bench: $(VENV)/.dev    ## speed, as ratios measured in one run (other policy engines join once `.[bench]` is installed)
 	$(BIN)/python -m tests.bench
+
+fuzz: $(VENV)/.dev     ## the policy engine against a plain reading of the language (ARGS="SECONDS SEED JOBS")
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 picture: $(VENV)/.dev  ## make the README's picture anew (needs Chromium)
 	$(BIN)/python -m tests.picture

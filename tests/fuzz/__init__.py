@@ -1,0 +1,1 @@
+"""Random testing for as long as one likes."""

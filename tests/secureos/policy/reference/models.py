@@ -1,0 +1,343 @@
+"""The security models in their plainest form.
+
+A model is asked with a state and answers with a new one; it never changes what it was given. So an event that is
+denied leaves no effect simply because nobody keeps the new states. Nothing here comes from the engine's models.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+
+class Denied(Exception):
+    """A rule denies; on its way out it gathers what the rules in a choice have said."""
+
+    def __init__(self, said=()):
+        super().__init__()
+        self.said = list(said)
+
+
+class Incorrect(Exception):
+    """An expression has no value."""
+
+
+def need(truth: object) -> None:
+    if not truth:
+        raise Denied
+
+
+class Base:
+    """grant, assert, deny, set_level. Its state is the audit level."""
+
+    def __init__(self, types, config, level=0):
+        self.start = level
+
+    def rule(self, name, given, state, now):
+        value = given.get("")
+        if name == "set_level":
+            need(0 <= value <= 255)
+            return value
+        need(name == "grant" or (name == "assert" and value is True) or (name == "deny" and value is False))
+        return state
+
+
+class Flow:
+    """One automaton per subject. Its state: sid to state."""
+
+    start: Mapping[int, str] = {}
+
+    def __init__(self, types, config):
+        self.initial, self.transitions = config["initial"], config["transitions"]
+
+    def rule(self, name, given, state, now):
+        sid = given["sid"]
+        if name == "init":
+            need(sid not in state)
+            return {**state, sid: self.initial}
+        need(sid in state)
+        if name == "fini":
+            return without(state, sid)
+        if name == "allow":
+            need(state[sid] in given["states"])
+            return state
+        need(given["state"] in self.transitions.get(state[sid], ()))
+        return {**state, sid: given["state"]}
+
+    def value(self, name, given, state, now):
+        return look(state, given["sid"])
+
+    def chosen(self, case, value):
+        return case == value
+
+    def shown(self, state):
+        return sorted([sid, now] for sid, now in state.items())
+
+
+class HashSet:
+    """A set per subject. Its state: sid to a set of entries, each as JSON so that 1 and true differ."""
+
+    start: Mapping[int, frozenset] = {}
+
+    def __init__(self, types, config):
+        self.low, self.high = BOUNDS[types["Entry"]]
+        self.set_size, self.pool_size = config["set_size"], config["pool_size"]
+
+    def rule(self, name, given, state, now):
+        sid = given["sid"]
+        if name == "init":
+            need(sid not in state and len(state) < self.pool_size)
+            return {**state, sid: frozenset()}
+        need(sid in state)
+        if name == "fini":
+            return without(state, sid)
+        entry = given["entry"]
+        need(self.low <= entry <= self.high)
+        if name == "remove":
+            return {**state, sid: state[sid] - {entry}}
+        need(entry in state[sid] or len(state[sid]) < self.set_size)
+        return {**state, sid: state[sid] | {entry}}
+
+    def value(self, name, given, state, now):
+        if not self.low <= given["entry"] <= self.high:
+            raise Incorrect
+        return given["entry"] in look(state, given["sid"])
+
+    def shown(self, state):
+        return [[sid, sorted(state[sid])] for sid in sorted(state)]
+
+
+class StaticMap:
+    """A table of fixed keys per subject, in two copies. Its state: sid to (base, working)."""
+
+    start: Mapping[int, tuple] = {}
+
+    def __init__(self, types, config):
+        self.low, self.high = BOUNDS[types["Value"]]
+        self.keys, self.pool_size = config["keys"], config["pool_size"]
+
+    def rule(self, name, given, state, now):
+        sid = given["sid"]
+        if name == "init":
+            need(sid not in state and len(state) < self.pool_size)
+            return {**state, sid: (self.keys, self.keys)}
+        need(sid in state)
+        base, working = state[sid]
+        if name == "fini":
+            return without(state, sid)
+        if name == "commit":
+            return {**state, sid: (working, working)}
+        if name == "rollback":
+            return {**state, sid: (base, base)}
+        need(given["key"] in self.keys and self.low <= given["value"] <= self.high)
+        return {**state, sid: (base, {**working, given["key"]: given["value"]})}
+
+    def value(self, name, given, state, now):
+        base, working = look(state, given["sid"])
+        return look(base if name == "get" else working, given["key"])
+
+    def shown(self, state):
+        return [
+            [sid, dict(sorted(state[sid][0].items())), dict(sorted(state[sid][1].items()))] for sid in sorted(state)
+        ]
+
+
+class Mic:
+    """Integrity levels. Its state: (sid to level, sid to levelR); a level is (degree, set of categories)."""
+
+    start: tuple[dict, dict] = ({}, {})
+
+    def __init__(self, types, config):
+        linear = isinstance(config, list)
+        self.degrees = config if linear else config["degrees"]
+        self.categories = [] if linear else config["categories"]
+
+    def level(self, given):
+        degree, categories = (given, []) if isinstance(given, str) else (given["degree"], given["categories"])
+        return self.degrees.index(degree), frozenset(categories)
+
+    def rule(self, name, given, state, now):
+        levels, receives = state
+        if name in ("call", "read", "invoke", "write"):
+            need(given["source"] in levels and given["target"] in levels)
+            source, target = levels[given["source"]], levels[given["target"]]
+            if name in ("invoke", "write"):
+                need(within(target, source))
+            else:
+                need(within(source, target) or within(receives.get(given["source"], source), target))
+            return state
+        target = given["target"]
+        if name == "execute":
+            need(given["image"] is None or given["image"] in levels)
+            need(given["image"] is not None or given["level"] is not None)
+            image = levels.get(given["image"])
+            own = image if given["level"] is None else self.level(given["level"])
+            need(image is None or within(own, image))
+            lowest = own if given["levelR"] is None else self.level(given["levelR"])
+            need(within(lowest, own) and target not in levels)
+            return {**levels, target: own}, {**receives, target: lowest}
+        around = [given["source"], given["driver"], *([] if given["container"] is None else [given["container"]])]
+        need(all(sid in levels for sid in around))
+        if name == "delete":
+            need(target in levels and all(within(levels[target], levels[sid]) for sid in around))
+            return without(levels, target), without(receives, target)
+        own = levels[given["source"]] if given["level"] is None else self.level(given["level"])
+        need(all(within(own, levels[sid]) for sid in around))
+        need(target not in levels if name == "create" else target in levels and within(levels[target], own))
+        return {**levels, target: own}, receives
+
+    def value(self, name, given, state, now):
+        return look(state[0], given["source"])
+
+    def chosen(self, case, value):
+        return self.level(case) == value
+
+    def shown(self, state):
+        def rows(table):
+            return [
+                [sid, table[sid][0], sum(1 << self.categories.index(name) for name in table[sid][1])]
+                for sid in sorted(table)
+            ]
+
+        return {"level": rows(state[0]), "levelR": rows(state[1])}
+
+
+class Regex:
+    """Texts against patterns; always the whole text."""
+
+    start = None
+
+    def __init__(self, types, config):
+        pass
+
+    def value(self, name, given, state, now):
+        return given["text"] if name == "select" else self.chosen(given["pattern"], given["text"])
+
+    def chosen(self, case, value):
+        return re.fullmatch(case, value) is not None
+
+
+class PointSet:
+    """A fixed set of points."""
+
+    start = None
+
+    def __init__(self, types, config):
+        self.members = config
+
+    def value(self, name, given, state, now):
+        points = given["points"] if isinstance(given["points"], list) else [given["points"]]
+        return (any if name == "meets" else all)(point in self.members for point in points)
+
+
+class Budget:
+    """A sum over a sliding window. Its state: readings, contacts seen open, entries (at, point, weight)."""
+
+    start: Mapping[str, Any] = {"readings": {}, "opened": frozenset(), "entries": ()}
+
+    def __init__(self, types, config):
+        self.config, self.weighs = config, config["weighs"]
+
+    def rule(self, name, given, state, now):
+        return self.observe(given, state, now) if name == "observe" else self.spend(given, state, now)
+
+    def observe(self, given, state, now):
+        readings, opened, entries = dict(state["readings"]), set(state["opened"]), state["entries"]
+        need(len(given["points"]) == len(given["values"]) == len(given["quality"]))
+        for point, value, quality in zip(given["points"], given["values"], given["quality"], strict=True):
+            if any(weigh["by"] == point for weigh in self.weighs.values()):
+                readings[point] = [now, value if quality == 0 else None]
+            of_contact = [name for name, weigh in self.weighs.items() if weigh.get("until") == point]
+            if of_contact and quality == 0 and value == 0:
+                opened.add(point)
+            elif of_contact:
+                if quality == 0 and point in opened:
+                    entries = tuple(entry for entry in entries if entry[1] not in of_contact)
+                opened.discard(point)
+        return {"readings": readings, "opened": frozenset(opened), "entries": entries}
+
+    def spend(self, given, state, now):
+        need(len(given["points"]) == len(given["values"]))
+        asked = [
+            p for p, value in zip(given["points"], given["values"], strict=True) if value != 0 and p in self.weighs
+        ]
+        if not asked:
+            return state
+        kept = self.within(state, now)
+        new = []
+        for point in sorted(set(asked), key=asked.index):
+            at_ns, value = state["readings"].get(self.weighs[point]["by"], (0, None))
+            need(value is not None and now - at_ns <= self.config["max_age_ms"] * 1_000_000)
+            need([entry[1] for entry in kept].count(point) < 64)
+            new.append((now, point, max(self.weighs[point]["at_least"], abs(value))))
+        need(sum(entry[2] for entry in (*kept, *new)) <= self.config["limit"])
+        opened = state["opened"] - {self.weighs[point].get("until") for point in asked}
+        return {**state, "opened": opened, "entries": (*kept, *new)}
+
+    def value(self, name, given, state, now):
+        return sum(entry[2] for entry in self.within(state, now))
+
+    def within(self, state, now):
+        return [entry for entry in state["entries"] if now - entry[0] < self.config["window_ms"] * 1_000_000]
+
+    def shown(self, state):
+        return {
+            "readings": dict(sorted(state["readings"].items())),
+            "opened": sorted(state["opened"]),
+            "entries": [list(entry) for entry in state["entries"]],
+            "positions": {"reports": {}, "since": {}, "commanded": {}},  # of budgets that watch no contact
+        }
+
+
+class Rate:
+    """Requests at a steady pace with bursts (GCRA). Its state: sid to the time at which all that it took is due."""
+
+    start: Mapping[int, int] = {}
+
+    def __init__(self, types, config):
+        self.interval = -(-config["per_ms"] * 1_000_000 // config["count"])
+        self.tolerance = config["burst"] * self.interval
+        self.subjects = config["subjects"]
+
+    def rule(self, name, given, state, now):
+        due = max(now, state.get(given["sid"], 0)) + given["n"] * self.interval
+        need(given["n"] >= 0 and due <= now + self.tolerance)
+        if given["sid"] not in state and len(state) >= self.subjects:
+            state = {sid: at for sid, at in state.items() if at > now}
+            need(len(state) < self.subjects)
+        return {**state, given["sid"]: due}
+
+    def value(self, name, given, state, now):
+        return (now + self.tolerance - max(now, state.get(given["sid"], 0))) // self.interval
+
+    def shown(self, state):
+        return [[sid, state[sid]] for sid in sorted(state)]
+
+
+def within(lower, upper):
+    return lower[0] <= upper[0] and lower[1] <= upper[1]
+
+
+def without(table, key):
+    return {name: value for name, value in table.items() if name != key}
+
+
+def look(table, key):
+    if key not in table:
+        raise Incorrect
+    return table[key]
+
+
+BOUNDS = {
+    **{f"UInt{bits}": (0, 2**bits - 1) for bits in (8, 16, 32, 64)},
+    **{f"SInt{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},
+}
+
+MODELS = {model.__name__: model for model in (Base, Budget, Flow, HashSet, Mic, PointSet, Rate, Regex, StaticMap)}
+
+
+def shown(model, state):
+    """A state as the engine's snapshot shows it, through JSON so that keys and tuples compare."""
+    return json.loads(json.dumps(model.shown(state) if hasattr(model, "shown") else state))
