@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cached_property
+from functools import cached_property, partial
 from typing import cast
 
 from lark import Token, Tree
@@ -11,7 +11,7 @@ from lark.exceptions import UnexpectedToken
 
 from secureos.policy import syntax as psl
 from secureos.policy.bulk import without_collection
-from secureos.policy.templates import Shape, shape_of
+from secureos.policy.templates import Kept, Shape, shape_of
 from secureos.policy.tokens import Words, vocabulary
 from secureos.xdl.grammar import TOO_DEEP, known_slip, number, too_deep, unexpected
 from secureos.xdl.source import Diagnostic, PolicyError, Source, Span
@@ -55,6 +55,7 @@ class _Reader:
         self._vocabulary = vocabulary()
         self._kinds = self._vocabulary.kinds()
         self._shapes: dict[str, Shape] = {}
+        self._kept: Kept = {}
 
     def file(self) -> psl.File:
         """All declarations; mistakes of several are told together."""
@@ -67,6 +68,8 @@ class _Reader:
                 mistakes.extend(failure.diagnostics)
                 if len(mistakes) >= MAX_MISTAKES:
                     break
+        # The bindings that are made later keep this reader, but need no table of all words.
+        self._kinds, self._kept = self._vocabulary.kinds(), {}
         if mistakes:
             raise PolicyError(mistakes)
         return psl.File(self.source, tuple(declarations))
@@ -82,10 +85,10 @@ class _Reader:
         shape = self._shapes.get(kinds)
         if shape is None:
             shape = self._shapes[kinds] = self._shape(start, end, kinds)
-        row = shape.row(self.source, texts, start, end)
+        row = shape.row(self.source, texts, start, end, self._kept)
         if row is None:
             return self._declarations(shape, start, end)
-        return [psl.Binding.later(shape.event, self.source, row, lambda: self._binding(shape, start, end))]
+        return [psl.Binding.later(shape.event, self.source, row, partial(self._binding, shape, start, end))]
 
     def _shape(self, start: int, end: int, kinds: str) -> Shape:
         words = self._vocabulary.words(self.source, start, end)

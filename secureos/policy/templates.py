@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from lark import Token, Tree
 
@@ -14,6 +14,7 @@ from secureos.policy.tokens import INT, NAME, TEXT, vocabulary
 from secureos.xdl.source import Source
 
 Part = Tree[Token]
+Kept = dict[Any, Any]
 
 _SURE_DIGITS: Final = 18
 """So many characters of a number always fit 64 bits."""
@@ -61,14 +62,19 @@ class Shape:
         """The event of a shape with a pattern."""
         return cast("_Pattern", self.pattern).event
 
-    def row(self, source: Source, texts: Sequence[str], start: int, end: int) -> psl.Row | None:
-        """What a piece of this shape has of its own; None if it must be looked at whole."""
+    def row(self, source: Source, texts: Sequence[str], start: int, end: int, kept: Kept) -> psl.Row | None:
+        """What a piece of this shape has of its own; None if it must be looked at whole.
+
+        What is equal in many is there once: `kept` holds it.
+        """
         pattern = self.pattern
         if pattern is None or any(len(texts[position]) > _SURE_DIGITS for position in pattern.numbers):
             return None
-        names = tuple("".join(texts[first:last]) for first, last in pattern.names)
+        names = tuple([kept.setdefault(name, name) for name in map("".join, [texts[a:b] for a, b in pattern.names])])
         fixed = tuple([texts[position] for position in pattern.fixed])
-        return psl.Row(pattern.template, names, fixed, _lines(pattern.calls, source, start, end))
+        return psl.Row(
+            pattern.template, names, kept.setdefault(fixed, fixed), _lines(pattern.calls, source, start, end)
+        )
 
 
 def shape_of(tree: Part, kinds: str) -> Shape:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import re
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
@@ -42,8 +42,7 @@ class Source:
     @cached_property
     def line_starts(self) -> tuple[int, ...]:
         """Where each line begins, counted in characters from 0."""
-        lengths = (len(line) + 1 for line in self.lines[:-1])
-        return tuple(accumulate(lengths, initial=0))
+        return (0, *(match.end() for match in re.finditer("\n", self.text)))
 
     def line(self, number: int) -> str:
         """The text of one line (from 1), or an empty text where there is none."""
