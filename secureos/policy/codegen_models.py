@@ -122,29 +122,30 @@ def _rate_take(parameters: Parameters, model: Model, given: Operands) -> Step | 
     if not isinstance(number, int) or number < 0:
         return None
     prepare, sid = _kept(parameters, given["sid"])
-    arrival, after, now = parameters.add(model.arrival_ns), parameters.local(), parameters.local()
+    arrival, before, after, now = parameters.add(model.arrival_ns), *(parameters.local() for _ in range(3))
     cost, tolerance = parameters.add(number * model.interval_ns), parameters.add(model.tolerance_ns)
-    subjects = parameters.add(model.subjects)
-    is_full, forget = parameters.add(partial(_is_full, model)), parameters.add(partial(_make_room, model))
+    first, room = parameters.add(partial(_first_arrival, model)), parameters.add(partial(_make_room, model))
     return Step(
         prepare=(
             *prepare,
             f"{now} = moment.at_ns",
-            f"{after} = {arrival}.get({sid}, 0)",
+            f"{before} = {arrival}.get({sid})",
+            f"{after} = {first}({now}) if {before} is None else {before}",
             f"{after} = ({after} if {after} > {now} else {now}) + {cost}",
         ),
-        denied=f"{after} > {now} + {tolerance} or len({arrival}) >= {subjects} and {is_full}({sid}, {now})",
-        commit=(f"if len({arrival}) >= {subjects}: {forget}({sid}, {now})", f"{arrival}[{sid}] = {after}"),
+        denied=f"{after} > {now} + {tolerance}",
+        commit=(f"if {before} is None: {room}({now})", f"{arrival}[{sid}] = {after}"),
     )
 
 
-def _is_full(model: Rate, sid: int, now_ns: int) -> bool:
-    """Whether there is no place for another subject, not even one that could be forgotten."""
-    return sid not in model.arrival_ns and all(at_ns > now_ns for at_ns in model.arrival_ns.values())
+def _first_arrival(model: Rate, now_ns: int) -> int:
+    """What a new subject begins with; a time that is never reached where there is no room, even after forgetting."""
+    full = len(model.arrival_ns) >= model.subjects and all(at_ns > now_ns for at_ns in model.arrival_ns.values())
+    return now_ns + model.tolerance_ns + 1 if full else 0
 
 
-def _make_room(model: Rate, sid: int, now_ns: int) -> None:
-    if sid not in model.arrival_ns:
+def _make_room(model: Rate, now_ns: int) -> None:
+    if len(model.arrival_ns) >= model.subjects:
         model._forget(now_ns, [])
 
 
@@ -174,7 +175,7 @@ def _levels(parameters: Parameters, model: Mic, given: Operands) -> tuple[tuple[
 def _within(model: Mic, lower: str, upper: str) -> str:
     """Whether a level is lower than another or equal: by degree, then by the categories, if there are any."""
     if not model._categories:
-        return f"({lower}[0] <= {upper}[0])"
+        return f"({lower} <= {upper})"
     return f"({lower}[0] <= {upper}[0] and not {lower}[1] & ~{upper}[1])"
 
 

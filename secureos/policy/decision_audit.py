@@ -38,11 +38,11 @@ class VerdictMaker:
         self._policy = policy
         self._objects = objects
         self._base = cast("Base", objects["base"])
+        self._wanting: dict[int, bool] = {}  # by level: whether any profile has a row there
 
     def follows_choices(self, found: Decision) -> bool:
         """Whether it matters for the audit which rules of a `choice` are asked."""
-        level = self._base.level
-        return any(rows.get(level) for rows in self._policy.profiles.values()) and found.chooses
+        return self._anything_wanted() and found.chooses
 
     def granted(self, found: Decision, event: Event, said: Sequence[Said] | None = None) -> Verdict:
         """All rules granted; the verdict is the same object again where nothing but the level can change it.
@@ -75,8 +75,14 @@ class VerdictMaker:
         reason = "granted by the one rule for it" if len(tried) == 1 else f"granted by all {len(tried)} rules for it"
         return Verdict(True, tried[-1], reason, tried, audited)
 
+    def _anything_wanted(self) -> bool:
+        level = self._base.level
+        if level not in self._wanting:
+            self._wanting[level] = any(rows.get(level) for rows in self._policy.profiles.values())
+        return self._wanting[level]
+
     def _wanted(self, said: Iterable[Said], event: Event) -> bool:
-        return any(
+        return self._anything_wanted() and any(
             (row.granted if one.granted else row.denied) and not self._silent(row, one.rule, event)
             for one in said
             for row in self._rows(one.rule)
