@@ -21,7 +21,6 @@ _MAX_DEPTH: Final = 24
 
 _COMPARISONS: Final = frozenset({"==", "!=", "<", "<=", ">", ">="})
 _LOGIC: Final[Mapping[str, str]] = {"&&": "and", "||": "or"}
-_ARITHMETIC: Final = frozenset({"+", "-", "*", "&", "|"})
 
 
 class LeftToClosures(Exception):
@@ -81,10 +80,8 @@ class ExpressionWriter:
 
     def _value(self, part: psl.Path | psl.Member | psl.Element) -> Operand:
         root, *steps = access(part)
-        if root in ("src_sid", "dst_sid") and not steps:
-            return Operand("src" if root == "src_sid" else "dst")
-        if root != "message" or not steps:
-            raise LeftToClosures
+        if not steps:
+            return Operand({"src_sid": "src", "dst_sid": "dst"}[str(root)])
         position, kind = self._field(steps[0])
         text = f"f{position}"
         for step in steps[1:]:
@@ -112,8 +109,6 @@ class ExpressionWriter:
             return Operand(f"(not {left.text} or {right.text})")
         if sign in _COMPARISONS:
             return Operand(f"({left.text} {sign} {right.text})")
-        if sign not in _ARITHMETIC:
-            raise LeftToClosures
         name = self.parameters.local()
         bounds = f"{MIN_INTEGER} <= ({name} := {left.text} {sign} {right.text}) <= {MAX_INTEGER}"
         return Operand(f"({name} if {bounds} else overflow())")
@@ -124,10 +119,8 @@ class ExpressionWriter:
         kind = language_kind(holder, self.objects) if front else ""
         if kind is not None:
             return self._language(kind, name, part.argument, depth)
-        model = self.objects.get(holder)
-        operation = None if model is None else model.expressions.get(name)
-        if model is None or operation is None:
-            raise LeftToClosures
+        model = self.objects[holder]
+        operation = model.expressions[name]
         given = self.given(operation, part.argument, depth)
         template = EXPRESSIONS.get((type(model), name))
         if template is not None:
@@ -162,12 +155,8 @@ class ExpressionWriter:
         """
         if isinstance(argument, psl.Constant) and argument.value is None and operation.unit:
             return {}
-        if operation.parameters:
-            if not isinstance(argument, psl.DictionaryLiteral):
-                raise LeftToClosures
+        if operation.parameters and isinstance(argument, psl.DictionaryLiteral):
             entries = {entry.key: entry.value for entry in argument.entries}
-            if entries.keys() != operation.parameters.keys():
-                raise LeftToClosures
             return {name: self.write(entries[name], depth) for name in operation.parameters}
         return {"": self.write(argument, depth)}
 
@@ -192,9 +181,7 @@ def _inside(kind: FieldType, step: str | int) -> FieldType:
     if isinstance(kind, SequenceType | ArrayType) and isinstance(step, int) and step >= 0:
         return kind.item
     if isinstance(kind, StructType):
-        for known in kind.fields:
-            if known.name == step:
-                return known.type
+        return next(known.type for known in kind.fields if known.name == step)
     raise LeftToClosures
 
 

@@ -82,5 +82,6 @@ class DecisionTable:
         return {**named, "interface": interface.package, "component": component}
 
     def _fields(self, key: Key) -> tuple[Parameter, ...]:
+        """The fields of the message; none if its description is not at hand: then rules read the event itself."""
         found = described(key, self._policy.classes)
-        return () if found is None else fields_of(key[0], found[0])
+        return () if found is None or found[0].opaque else fields_of(key[0], found[0])

@@ -220,6 +220,8 @@ class TestFunctions:
             ("pred.empty ([1])", False),
             ("size ([1, 2]) == 2", True),
             ("math.sum [1, 2] == 3", True),
+            ("({ a : 1, b : 2 }).a == 1", True),
+            ("math.sum [message.level, message.session] == 8", True),
             ("message.level * 9223372036854775807 * 3 > 0", False),
         ],
     )
@@ -294,6 +296,68 @@ class TestModelsInPlace:
             f" request method=Put {{ tank.admit {{ {arguments} }} }}"
         )
         assert [asked(module, level) for level in (0, 5, 6)] == answers
+
+
+def test_handles_are_left_to_the_rules_themselves(engine):
+    module = engine("request method=Set { assert (message.handle.rights == 3 && message.head.kind == 1) }")
+    number = module.method_id("lab.Driver", "outputs", "Set")
+    held = module.connect("lab.Client", "lab.Driver").request
+    for rights, answer in ((3, 0), (4, 1)):
+        handle = {"handle": 1, "rights": rights}
+        assert held[number](5, 6, 0, 0, {"kind": 1, "code": 1}, [0, 0, 0], [], b"", "", {"a": 1}, handle) == answer
+
+
+def test_structures_are_left_to_the_rules_themselves(engine):
+    module = engine(
+        "policy object heads : HashSet { type Entry = { kind : UInt8, code : SInt32 }"
+        " config = { set_size : 2, pool_size : 2 } }"
+        " request method=Set { heads.init { sid : src_sid } heads.add { sid : src_sid, entry : message.head } }"
+    )
+    number = module.method_id("lab.Driver", "outputs", "Set")
+    held = module.connect("lab.Client", "lab.Driver").request
+    rest = ([0, 0, 0], [], b"", "", {"a": 1}, {"handle": 1, "rights": 1})
+    assert held[number](5, 6, 0, 0, {"kind": 1, "code": 2}, *rest) == 0
+    assert module.snapshot()["objects"]["heads"] == [[5, ['{"code": 2, "kind": 1}']]]
+
+
+class TestWithoutDescription:
+    """Classes whose description is not at hand: any name can be meant, and every rule that could mean it is asked."""
+
+    @pytest.fixture
+    def opaque(self, load):
+        def make(text):
+            return Engine(load(f"use EDL sdk.Vfs {text}", missing="opaque"))
+
+        return make
+
+    @pytest.mark.parametrize(
+        ("selectors", "granted"),
+        [
+            ("endpoint=fs.fs", True),
+            ("interface=sdk.Any", True),
+            ("component=sdk.Any method=Open", True),
+            ("src=lab.Client interface=sdk.Any", True),
+            ("src=lab.Driver interface=sdk.Any", False),
+            ("endpoint=other interface=sdk.Any", False),
+            ("method=Close interface=sdk.Any", False),
+        ],
+    )
+    def test_every_rule_is_asked_that_could_mean_it(self, opaque, selectors, granted):
+        module = opaque(f"request dst=sdk.Vfs {selectors} {{ grant () }}")
+        event = Event("request", 0, 5, 6, "lab.Client", "sdk.Vfs", "fs.fs", "Open", {"path": "a"})
+        assert module.decide(event).granted == granted
+
+    def test_a_name_in_the_event_is_never_a_pattern(self, opaque):
+        module = opaque("request dst=sdk.Vfs endpoint=fs.fs { grant () }")
+        event = Event("request", 0, 5, 6, "lab.Client", "sdk.Vfs", "fs*", "Open")
+        assert not module.decide(event).granted
+
+    def test_its_fields_are_read_off_the_event(self, opaque):
+        module = opaque("request dst=sdk.Vfs method=Open { assert (message.mode == 1) }")
+        event = Event("request", 0, 5, 6, "lab.Client", "sdk.Vfs", "fs.fs", "Open", {"mode": 1})
+        assert module.decide(event).granted
+        assert not module.decide(dataclasses.replace(event, message={"mode": 2})).granted
+        assert module.method_id("sdk.Vfs", "fs.fs", "Open") == 0
 
 
 class TestReplacement:
