@@ -119,11 +119,6 @@ class Kernel:
         """The host's time (ns)."""
         return self._clock.now_ns
 
-    @property
-    def policy(self) -> Policy:
-        """The policy in force."""
-        return self._module.policy
-
     def boot(self, programs: Mapping[str, Program], devices: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         """Start every task of the image, servers before their clients, each under an `execute` verdict.
 

@@ -11,7 +11,6 @@ class SecurityModule:
     """The policy in force, and nothing that could be asked around it."""
 
     def __init__(self, policy: Policy) -> None:
-        self.policy = policy
         self._engine = Engine(policy)
 
     def decide(self, event: Event) -> Verdict:
