@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from secureos.policy.bulk import without_collection
 from secureos.policy.codegen import Message, Moment, decision
 from secureos.policy.compile import compile_bindings
 from secureos.policy.decision import Decision, Key, described, extractor, fields_of
@@ -31,7 +32,8 @@ class DecisionTable:
         self._policy = policy
         self._objects = objects
         self._moment = moment
-        self._index = RuleIndex(compile_bindings(policy.bindings, policy.classes, objects))
+        with without_collection():
+            self._index = RuleIndex(compile_bindings(policy.bindings, policy.classes, objects))
         self._kept: dict[Key, Decision] = {}
 
     def find(self, key: Key) -> Decision | str:
