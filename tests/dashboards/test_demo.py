@@ -95,5 +95,5 @@ def test_what_cannot_be_played_is_exit_3_with_one_message(tmp_path):
     other.write_text(text.replace("plant: substation", "plant: refinery"))
     ended = run_demo(str(other), "--port", "0")
     assert (ended.returncode, ended.stdout) == (3, "")
-    assert "no live page for the plant `refinery`" in ended.stderr
+    assert "there is no plant `refinery`" in ended.stderr
     assert "Traceback" not in ended.stderr
