@@ -10,7 +10,7 @@ from typing import Final, cast
 from secureos.policy import syntax as psl
 from secureos.policy.bulk import without_collection
 from secureos.policy.choices import Case, Inner, matcher, select
-from secureos.policy.expressions import Compiled, ExpressionCompiler, mistake
+from secureos.policy.expressions import Compiled, Evaluate, ExpressionCompiler, mistake
 from secureos.policy.language import OBJECTS, language_kind
 from secureos.policy.models import Model, Operation, Undo
 from secureos.policy.scope import Scope, Targets
@@ -84,6 +84,12 @@ class Rule:
         if self._asked is None:
             self._asked = self._make()
         return self._asked
+
+    def forget(self) -> None:
+        """Let go of what can be made again; what was handed out stays as it is."""
+        if isinstance(self._make, partial):
+            self._asked = None
+            self._make.args[0].forget()
 
     @property
     def call(self) -> psl.Call | None:
@@ -334,10 +340,18 @@ def _fact(item: psl.Call, values: tuple[Compiled, ...], expressions: ExpressionC
 
     def fact(event: Event) -> str:
         truth = "true" if value(event) else "false"
-        read = ", ".join(f"`{text}` is {evaluate(event)}" for text, evaluate in readers)
+        read = ", ".join(told for text, evaluate in readers if (told := _told(text, evaluate, event)))
         return f"`{shown}` is {truth}" + (f": {read}" if read else "")
 
     return fact
+
+
+def _told(text: str, evaluate: Evaluate, event: Event) -> str:
+    """A number and its name; nothing where a side that did not matter has no value."""
+    try:
+        return f"`{text}` is {evaluate(event)}"
+    except Exception:
+        return ""
 
 
 def _fields(part: psl.Expression) -> list[psl.Expression]:

@@ -58,6 +58,8 @@ class DecisionTable:
         rules, fields = self._index.rules(key[0], self._attributes(key) or {}), self._fields(key)
         function, whole = decision(rules, self._objects, Message(key, fields, self._moment))
         made = self._kept[key] = Decision(rules, function, whole, extractor(fields))
+        for rule in rules:  # a denial makes anew what it needs to say why
+            rule.forget()
         return made
 
     def _unknown(self, key: Key) -> str | None:

@@ -289,6 +289,11 @@ class Binding:
         """The whole binding."""
         return self._made()[2]
 
+    def forget(self) -> None:
+        """Let go of the parts, if they can be made again from the text."""
+        if self._make is not None:
+            self._parts = None
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Binding):
             return NotImplemented
@@ -303,7 +308,7 @@ class Binding:
     def _made(self) -> tuple[tuple[Selector, ...], tuple[Item, ...], Span]:
         if self._parts is None:
             made = self._make() if self._make is not None else self
-            self._parts, self._make = made._made(), None
+            self._parts = made._made()
         return self._parts
 
 
