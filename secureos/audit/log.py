@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 GENESIS = "0" * 64
@@ -52,6 +52,10 @@ class Record:
     message: dict[str, Any] | None = None
 
 
+_FIELDS = tuple(field.name for field in fields(Record))
+_COMPACT = (",", ":")
+
+
 class AuditLog:
     """Collects records and counts verdicts; which verdicts get a record of their own is the kernel's matter.
 
@@ -79,12 +83,12 @@ class AuditLog:
 
     def add(self, record: Record) -> None:
         """Append a record and bind it to the one before."""
-        row = {**asdict(record), "prev": self.head}
-        self.head = _hash(row)
+        text = _text(record, self.head)
+        self.head = _digest(text)
         self.records.append(record)
         self._hashes.append(self.head)
         if self.on_line is not None:
-            self.on_line(_line(row, self.head))
+            self.on_line(_line(text, self.head))
         if len(self.records) > self._limit:
             # In blocks, so that a full log costs no more per record than an empty one.
             surplus = len(self.records) - self._limit + self._limit // 10
@@ -109,7 +113,7 @@ class AuditLog:
         """The records kept as JSON lines, each with `prev` and the `hash` taken when it was added."""
         previous = self._before
         for record, digest in zip(self.records, self._hashes, strict=True):
-            yield _line({**asdict(record), "prev": previous}, digest)
+            yield _line(_text(record, previous), digest)
             previous = digest
 
     def snapshot(self) -> dict[str, Any]:
@@ -148,16 +152,23 @@ def verify_chain(lines: Iterable[str]) -> int:
             raise AuditError(f"line {number}: not an audit record ({failure.__class__.__name__})") from failure
         if row.get("prev") != previous or row.get("number") != count:
             raise AuditError(f"line {number}: does not follow from the record before it; one was removed or moved")
-        if _hash(row) != claimed:
+        if _digest(json.dumps(row, separators=_COMPACT)) != claimed:
             raise AuditError(f"line {number}: was changed after it was written; its hash does not fit")
         previous = claimed
         count += 1
     return count
 
 
-def _hash(row: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(row, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+def _text(record: Record, previous: str) -> str:
+    """What is hashed: the record as compact JSON, its fields in their order, then the hash before it."""
+    row = {name: getattr(record, name) for name in _FIELDS}
+    row["prev"] = previous
+    return json.dumps(row, separators=_COMPACT)
 
 
-def _line(row: dict[str, Any], digest: str) -> str:
-    return json.dumps({**row, "hash": digest}, separators=(",", ":"))
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _line(text: str, digest: str) -> str:
+    return f'{text[:-1]},"hash":"{digest}"}}'
