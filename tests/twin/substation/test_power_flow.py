@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from twin.substation import pgm
+from twin.substation.pgm import library_path
 from twin.substation.elements import Generator, Line, Load, Network, Node, Shunt, Source, Transformer
 from twin.substation.network import LOAD_POINTS, auriga
 from twin.substation.power_flow import PowerFlow, Solution
@@ -156,7 +157,7 @@ def test_the_power_balance_closes() -> None:
 
 
 def test_the_library_is_where_we_look_for_it() -> None:
-    assert pgm.library_path().is_file()
+    assert library_path().is_file()
 
 
 def test_without_the_library_the_slow_way_is_taken_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
