@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from twin.substation import pgm
-from twin.substation.pgm import library_path
 from twin.substation.elements import Generator, Line, Load, Network, Node, Shunt, Source, Transformer
 from twin.substation.network import LOAD_POINTS, auriga
+from twin.substation.pgm import library_path
 from twin.substation.power_flow import PowerFlow, Solution
 
 
