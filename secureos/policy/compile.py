@@ -12,7 +12,7 @@ from secureos.policy.bulk import without_collection
 from secureos.policy.choices import Case, Inner, matcher, select
 from secureos.policy.expressions import Compiled, Evaluate, ExpressionCompiler, mistake
 from secureos.policy.language import OBJECTS, language_kind
-from secureos.policy.models import Model, Operation, Undo
+from secureos.policy.models import Incorrect, Model, Operation, Undo
 from secureos.policy.scope import Scope, Targets
 from secureos.policy.syntax import EventKind
 from secureos.policy.values import BooleanType
@@ -350,7 +350,7 @@ def _told(text: str, evaluate: Evaluate, event: Event) -> str:
     """A number and its name; nothing where a side that did not matter has no value."""
     try:
         return f"`{text}` is {evaluate(event)}"
-    except Exception:
+    except (Incorrect, LookupError):
         return ""
 
 
