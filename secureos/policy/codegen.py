@@ -7,7 +7,8 @@ the undo list how to take it back. Putting off is allowed only where no later ru
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -24,6 +25,8 @@ from secureos.xdl.types import Parameter
 
 _MAX_IN_PLACE: Final = 64
 """Of longer rule lists each rule is called, so that no function grows without bound."""
+
+_PARAMETER: Final = re.compile(r"\bp\d+\b")
 
 
 @dataclass(slots=True)
@@ -86,7 +89,14 @@ class _Writer:
                 step = self._step(position, rule)
                 self._call(position, rule) if step is None else self._test(position, step)
         values = ([None] if self.rebuilds else []) + ([self.message.moment] if self._timed else [])
-        return bind(self._text(), (*values, *self.parameters.values)), self.rebuilds
+        bound = self._bound()
+        return bind(self._text(bound), (*values, *bound.values())), self.rebuilds
+
+    def _bound(self) -> dict[str, object]:
+        """The parameters by name; without those that the rules took in otherwise, since each costs time in a call."""
+        used = set(_PARAMETER.findall("\n".join((*self.lines, *self.commits))))
+        named = ((f"p{position}", value) for position, value in enumerate(self.parameters.values))
+        return {name: value for name, value in named if name in used}
 
     @property
     def _timed(self) -> bool:
@@ -151,11 +161,9 @@ class _Writer:
     def _fields(self) -> list[str]:
         return [f"f{position}" for position in range(len(self.message.fields))]
 
-    def _text(self) -> str:
-        bound = (f"p{position}=None" for position in range(len(self.parameters.values)))
-        head = ", ".join(
-            ("src", "dst", *self._fields(), *["event=None"] * self.rebuilds, *["moment=None"] * self._timed, *bound)
-        )
+    def _text(self, bound: Iterable[str]) -> str:
+        given = (*["event"] * self.rebuilds, *["moment"] * self._timed, *bound)
+        head = ", ".join(("src", "dst", *self._fields(), *(f"{name}=None" for name in given)))
         failed = [*["take_back(undo)"] * self.undoes, f"return {BY_ERROR}"]
         return "\n".join(
             [

@@ -98,8 +98,8 @@ def _deny(_parameters: Parameters, _model: Model, given: Operands) -> Step:
 def _flow_allow(parameters: Parameters, model: Model, given: Operands) -> Step:
     assert isinstance(model, Flow)
     states = given["states"].literal
-    allowed = parameters.add(frozenset(states if isinstance(states, tuple) else ()))
-    return Step(denied=f"{parameters.add(model._state)}.get({given['sid'].text}) not in {allowed}")
+    allowed = frozenset(states if isinstance(states, tuple) else ())
+    return Step(denied=_in_none_of(parameters, f"{parameters.add(model._state.get)}({given['sid'].text})", allowed))
 
 
 def _flow_enter(parameters: Parameters, model: Model, given: Operands) -> Step:
@@ -108,12 +108,19 @@ def _flow_enter(parameters: Parameters, model: Model, given: Operands) -> Step:
     state = given["state"]
     # From which states the transition is listed: an automaton that is not there is in none of them.
     before = frozenset(one for one, following in model._transitions.items() if state.literal in following)
-    states = parameters.add(model._state)
     return Step(
         prepare,
-        denied=f"{states}.get({sid}) not in {parameters.add(before)}",
-        commit=(f"{states}[{sid}] = {state.text}",),
+        denied=_in_none_of(parameters, f"{parameters.add(model._state.get)}({sid})", before),
+        # Who is in that state already and can come from nowhere else stays in it; nothing is written.
+        commit=() if before == {state.literal} else (f"{parameters.add(model._state)}[{sid}] = {state.text}",),
     )
+
+
+def _in_none_of(parameters: Parameters, state: str, states: frozenset[str]) -> str:
+    """Whether a state is none of these; a single one is compared, which is faster than looking into a set."""
+    if len(states) == 1:
+        return f"{state} != {parameters.add(next(iter(states)))}"
+    return f"{state} not in {parameters.add(states)}"
 
 
 def _rate_take(parameters: Parameters, model: Model, given: Operands) -> Step | None:
@@ -122,19 +129,20 @@ def _rate_take(parameters: Parameters, model: Model, given: Operands) -> Step | 
     if not isinstance(number, int) or number < 0:
         return None
     prepare, sid = _kept(parameters, given["sid"])
-    arrival, before, after, now = parameters.add(model.arrival_ns), *(parameters.local() for _ in range(3))
+    before, after, now = (parameters.local() for _ in range(3))
     cost, tolerance = parameters.add(number * model.interval_ns), parameters.add(model.tolerance_ns)
     first, room = parameters.add(partial(_first_arrival, model)), parameters.add(partial(_make_room, model))
     return Step(
         prepare=(
             *prepare,
             f"{now} = moment.at_ns",
-            f"{before} = {arrival}.get({sid})",
-            f"{after} = {first}({now}) if {before} is None else {before}",
-            f"{after} = ({after} if {after} > {now} else {now}) + {cost}",
+            f"{after} = {before} = {parameters.add(model.arrival_ns.get)}({sid})",
+            f"if {before} is None: {after} = {first}({now})",
+            f"if {after} < {now}: {after} = {now}",
+            f"{after} = {after} + {cost}",
         ),
         denied=f"{after} > {now} + {tolerance}",
-        commit=(f"if {before} is None: {room}({now})", f"{arrival}[{sid}] = {after}"),
+        commit=(f"if {before} is None: {room}({now})", f"{parameters.add(model.arrival_ns)}[{sid}] = {after}"),
     )
 
 
@@ -152,31 +160,30 @@ def _make_room(model: Rate, now_ns: int) -> None:
 def _mic_invoke(parameters: Parameters, model: Model, given: Operands) -> Step:
     assert isinstance(model, Mic)
     prepare, own, other = _levels(parameters, model, given)
-    return Step(prepare, f"{own} is None or {other} is None or not {_within(model, other, own)}")
+    return Step(prepare, f"{own} is None or {other} is None or {_beyond(model, other, own)}")
 
 
 def _mic_call(parameters: Parameters, model: Model, given: Operands) -> Step:
     assert isinstance(model, Mic)
     prepare, own, other = _levels(parameters, model, given)
-    least, lowest = parameters.local(), parameters.add(model.level_r)
-    granted = f"{_within(model, own, other)} or {_within(model, least, other)}"
+    least, lowest = parameters.local(), parameters.add(model.level_r.get)
     return Step(
-        (*prepare, f"{least} = {lowest}.get({given['source'].text}, {own})"),
-        f"{own} is None or {other} is None or not ({granted})",
+        (*prepare, f"{least} = {lowest}({given['source'].text}, {own})"),
+        f"{own} is None or {other} is None or {_beyond(model, own, other)} and {_beyond(model, least, other)}",
     )
 
 
 def _levels(parameters: Parameters, model: Mic, given: Operands) -> tuple[tuple[str, ...], str, str]:
-    levels, own, other = parameters.add(model.level), parameters.local(), parameters.local()
-    lines = (f"{own} = {levels}.get({given['source'].text})", f"{other} = {levels}.get({given['target'].text})")
+    levels, own, other = parameters.add(model.level.get), parameters.local(), parameters.local()
+    lines = (f"{own} = {levels}({given['source'].text})", f"{other} = {levels}({given['target'].text})")
     return lines, own, other
 
 
-def _within(model: Mic, lower: str, upper: str) -> str:
-    """Whether a level is lower than another or equal: by degree, then by the categories, if there are any."""
+def _beyond(model: Mic, lower: str, upper: str) -> str:
+    """Whether a level is not within another: by degree, or by the categories, if there are any."""
     if not model._categories:
-        return f"({lower} <= {upper})"
-    return f"({lower}[0] <= {upper}[0] and not {lower}[1] & ~{upper}[1])"
+        return f"{lower} > {upper}"
+    return f"({lower}[0] > {upper}[0] or {lower}[1] & ~{upper}[1])"
 
 
 def _envelope_admit(parameters: Parameters, model: Model, given: Operands) -> Step | None:
