@@ -12,11 +12,12 @@ from typing import Any
 import yaml
 
 from secureos.kernel.errors import ImageError
+from secureos.kernel.quota import NAMES, Quota, wrong_limits
 from secureos.policy import PolicyError
 from secureos.xdl import Catalogue, TaskClass
 
 _MAX_BYTES = 1_000_000
-_ENTITY_KEYS = ("name", "task", "path", "connections", "args", "env")
+_ENTITY_KEYS = ("name", "task", "path", "connections", "args", "env", "quota")
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,14 @@ class Connection:
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """One task of an image: its class, its name, its channels, its arguments."""
+    """One task of an image: its class, its name, its channels, its arguments, its limits."""
 
     task_class: TaskClass
     task: str
     connections: tuple[Connection, ...] = ()
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    quota: Quota = field(default_factory=Quota)
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,18 @@ class _Reader:
             tuple(self._connections(name, entity.get("connections", []))),
             tuple(map(str, args)),
             {str(key): str(value) for key, value in env.items()},
+            self._quota(name, entity.get("quota", {})),
         )
+
+    def _quota(self, name: str, limits: object) -> Quota:
+        if not isinstance(limits, dict):
+            self._say(f"`{name}`: `quota` must be a mapping")
+            return Quota()
+        before = len(self.mistakes)
+        self._keys(f"`quota` of `{name}`", limits, NAMES)
+        for wrong in wrong_limits(limits):
+            self._say(f"`{name}`: {wrong}")
+        return Quota(**limits) if len(self.mistakes) == before else Quota()
 
     def _connections(self, name: str, listed: object) -> list[Connection]:
         if not isinstance(listed, list):
