@@ -1,20 +1,32 @@
 """The kernel: tasks, channels, synchronous messages, and the one place where a verdict is asked for."""
 
-from secureos.kernel.errors import ImageError, KernelError, StartRefused
+from secureos.kernel.errors import (
+    HandleError,
+    ImageError,
+    KernelError,
+    QuotaExceeded,
+    StartRefused,
+    TaskCrashed,
+    TaskFault,
+    TaskHung,
+)
 from secureos.kernel.image import Connection, Image, TaskSpec, load_image
 from secureos.kernel.kernel import Clock, Kernel, Task
-from secureos.kernel.program import Answer, Program, Reply, Request, ReturnCode, System
+from secureos.kernel.program import Answer, Notice, Program, Reply, Request, ReturnCode, System
 from secureos.kernel.security_module import SecurityModule
 
 __all__ = [
     "Answer",
     "Clock",
     "Connection",
+    "HandleError",
     "Image",
     "ImageError",
     "Kernel",
     "KernelError",
+    "Notice",
     "Program",
+    "QuotaExceeded",
     "Reply",
     "Request",
     "ReturnCode",
@@ -22,6 +34,9 @@ __all__ = [
     "StartRefused",
     "System",
     "Task",
+    "TaskCrashed",
+    "TaskFault",
+    "TaskHung",
     "TaskSpec",
     "load_image",
 ]

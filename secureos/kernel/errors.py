@@ -3,9 +3,18 @@
 KernelError
 ├── ImageError      init.yaml or an interface description is wrong; nothing was started
 └── StartRefused    the policy did not let a task start
+
+TaskFault           a task did something that ends it; the kernel stops it and may start it again
+├── TaskCrashed     its program raised, or its process died
+├── TaskHung        it did not answer in time
+└── QuotaExceeded   it used more than its quota of calls, steps, memory or processor time
+
+HandleError         a handle that a program named cannot be used as it wished; carries the return code
 """
 
 from __future__ import annotations
+
+from secureos.kernel.program import ReturnCode
 
 
 class KernelError(Exception):
@@ -18,3 +27,31 @@ class ImageError(KernelError):
 
 class StartRefused(KernelError):
     """A task was not allowed to start."""
+
+
+class TaskFault(Exception):
+    """A task has to be stopped; whoever waits for its answer is told `code`."""
+
+    code = ReturnCode.INTERRUPTED
+
+
+class TaskCrashed(TaskFault):
+    """A program raised, answered with something that is no reply, or its process died."""
+
+
+class TaskHung(TaskFault):
+    """A program did not answer in time."""
+
+    code = ReturnCode.TIMED_OUT
+
+
+class QuotaExceeded(TaskFault):
+    """A program used more than its quota; raised out of what it asked of its `System`."""
+
+
+class HandleError(Exception):
+    """A handle operation was refused: `code` says what kind of refusal, the text why."""
+
+    def __init__(self, code: ReturnCode, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code

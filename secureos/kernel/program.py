@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 Fields = Mapping[str, Any]
 NO_FIELDS: Fields = {}
@@ -23,7 +23,15 @@ class ReturnCode(Enum):
     SECURITY_DISALLOW = "rcSecurityDisallow"  # the security module refused it
     NOT_CONNECTED = "rcNotConnected"  # no channel of that name, or nobody at its other end
     BUSY = "rcBusy"  # the server is itself waiting for this very call chain
-    FAILED = "rcFailed"  # the server failed while serving
+    FAILED = "rcFailed"  # the server is stopped, and not started again yet
+    TIMED_OUT = "rcTimeout"  # the server did not answer in time
+    INTERRUPTED = "rcInterrupted"  # the server was stopped while serving
+    BAD_HANDLE = "rcBadHandle"  # a number that the kernel never gave to this task
+    HANDLE_CLOSED = "rcHandleClosed"  # a number that this task itself closed, or that a former run of it held
+    HANDLE_REVOKED = "rcHandleRevoked"  # the handle is open, but its rights were taken back
+    HANDLE_FOREIGN = "rcHandleForeign"  # the handle leads to a resource of another kind, or of another provider
+    NO_RIGHT = "rcAccessDenied"  # the handle lacks the right that the operation needs
+    TABLE_FULL = "rcOutOfHandles"  # a task that should get a handle holds as many as it may
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +73,27 @@ class Answer:
         return self.code is ReturnCode.OK and not self.error
 
 
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that happened to a handle without the task's doing.
+
+    Attributes:
+        kind: `revoked`: the task's handle was taken back, and is to be closed; `released`: nobody else holds a handle
+            to the task's own resource any more; `lost`: notices were dropped because too many waited.
+        handle: The handle, by the number that the task knows; of a resource the one that `create` gave. 0 for `lost`.
+    """
+
+    kind: Literal["revoked", "released", "lost"]
+    handle: int
+
+
 class System(Protocol):
-    """The kernel interface of one task."""
+    """The kernel interface of one task.
+
+    Everything that charges a budget raises `QuotaExceeded` once it is used up, and the task is stopped when its
+    program returns, whatever the program makes of it. What takes a handle raises `HandleError`; `call` answers with
+    its code instead.
+    """
 
     @property
     def task(self) -> str:
@@ -80,8 +107,14 @@ class System(Protocol):
     def now_ns(self) -> int:
         """The host's time (ns)."""
 
-    def call(self, channel: str, endpoint: str, method: str, fields: Fields = NO_FIELDS) -> Answer:
-        """Send a request over a channel and wait for the reply."""
+    def call(self, channel: str | int, endpoint: str, method: str, fields: Fields = NO_FIELDS) -> Answer:
+        """Send a request and wait for the reply.
+
+        Args:
+            channel: The name of a static channel, or a handle that leads to a task.
+            endpoint, method: What is called there.
+            fields: The method's `in` fields. A handle in them is `{"handle": number, "rights": mask}`.
+        """
 
     def report(self, method: str, fields: Fields) -> Answer:
         """Tell the security module something through the task's security interface."""
@@ -93,15 +126,54 @@ class System(Protocol):
             KeyError: It was not granted.
         """
 
+    def locate(self, name: str) -> int:
+        """The handle of the static channel called `name`; another one once the task at its end was restarted."""
+
+    def create(self, rights: int, context: object) -> int:
+        """Make a resource of the task's own; the handle to it, with `rights` (a 32-bit mask)."""
+
+    def dereference(self, handle: int) -> object:
+        """The context of the task's own resource that a handle leads to, whoever sent it."""
+
+    def rights(self, handle: int) -> int:
+        """The rights that a handle carries."""
+
+    def sid(self, handle: int) -> int:
+        """The security identifier behind a handle; needs the right GET_SID."""
+
+    def close(self, handle: int) -> None:
+        """Give a handle back; what was made of it for others stays."""
+
+    def revoke(self, handle: int) -> None:
+        """Take back every handle that others have by way of this one; the handle itself stays as it is."""
+
+    def notices(self) -> list[Notice]:
+        """What happened since this was last asked, oldest first."""
+
+    def spend(self, steps: int) -> None:
+        """Charge the step budget of the activation or request under way."""
+
 
 class Program(Protocol):
-    """The code of a task."""
+    """The code of a task.
+
+    Whatever it raises stops the task; a restart begins with a fresh program.
+    """
 
     def start(self, system: System) -> None:
         """Called once, before any message; keeps `system`."""
 
     def serve(self, request: Request) -> Reply:
         """Answer one request."""
+
+    async def activate(self, phase: str) -> None:
+        """Do one piece of cyclic work; may await input and output of a device and nothing else.
+
+        While it awaits, other tasks work, and may call this one.
+
+        Raises:
+            LookupError: The program has no phase of that name.
+        """
 
     def snapshot(self) -> dict[str, Any]:
         """The program's state as plain values."""
