@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from sys import intern
 from typing import Final, cast
 
 from secureos.policy import syntax as psl
 from secureos.policy.bulk import without_collection
+from secureos.policy.checked import Checked, Likeness, Places, Selected
 from secureos.policy.choices import Case, Inner, matcher, select
-from secureos.policy.expressions import Compiled, Evaluate, ExpressionCompiler, mistake
+from secureos.policy.expressions import Compiled, ExpressionCompiler, mistake
 from secureos.policy.language import OBJECTS, language_kind
-from secureos.policy.models import Incorrect, Model, Operation, Undo
-from secureos.policy.scope import Scope, Targets
+from secureos.policy.models import Model, Operation, Undo
+from secureos.policy.reasons import fact
+from secureos.policy.scope import Scope
 from secureos.policy.syntax import EventKind
-from secureos.policy.values import BooleanType
 from secureos.policy.verdict import Event
-from secureos.xdl import IntegerType, TaskClass
-from secureos.xdl.source import Diagnostic, PolicyError, near
+from secureos.xdl import TaskClass
+from secureos.xdl.source import Diagnostic, PolicyError, Source, near
 
 Run = Callable[[Event, Undo], str | None]
 """None if the rule grants, else the reason for which it denies."""
 
 CHOICE: Final = "choice"
 """The `operation` of a rule that is a choice; its `object` is empty."""
-
-_SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,31 +51,45 @@ class Rule:
     """One rule of the policy.
 
     Attributes:
-        place: File and line, e.g. `security.psl:41`.
-        kind, where: For which events it is asked: all that have these values.
+        kind: The event.
         object, operation: The policy object and its rule, e.g. `base` and `grant`; of a choice `` and `choice`.
         profile: The audit profile that holds here; None is the default.
     """
 
-    __slots__ = ("_asked", "_make", "kind", "object", "operation", "place", "profile", "where")
+    __slots__ = ("_asked", "_keys", "_line", "_make", "_source", "_values", "kind", "object", "operation", "profile")
 
     def __init__(
         self,
-        place: str,
+        place: tuple[Source, int],
         kind: EventKind,
-        where: Mapping[str, str],
+        selected: Selected,
         *,
         operation: tuple[str, str],
         profile: str | None,
         make: Callable[[], Asked],
     ) -> None:
-        self.place = place
+        self._source, self._line = place
         self.kind: EventKind = kind
-        self.where = where
+        self._keys, self._values = selected
         self.object, self.operation = operation
         self.profile = profile
         self._make = make
         self._asked: Asked | None = None
+
+    @property
+    def place(self) -> str:
+        """File and line, e.g. `security.psl:41`."""
+        return f"{self._source.name}:{self._line}"
+
+    @property
+    def selected(self) -> Selected:
+        """The keys of the selectors around the rule, and their values."""
+        return self._keys, self._values
+
+    @property
+    def where(self) -> Mapping[str, str]:
+        """For which events of its kind it is asked: all that have these values."""
+        return dict(zip(self._keys, self._values, strict=True))
 
     @property
     def asked(self) -> Asked:
@@ -87,9 +100,9 @@ class Rule:
 
     def forget(self) -> None:
         """Let go of what can be made again; what was handed out stays as it is."""
-        if isinstance(self._make, partial):
+        if isinstance(self._make, _Later):
             self._asked = None
-            self._make.args[0].forget()
+            self._make.part.forget()
 
     @property
     def call(self) -> psl.Call | None:
@@ -117,14 +130,52 @@ class Rule:
         return self.asked.note
 
 
+class _Later:
+    """Makes what is behind a rule of a binding that was checked."""
+
+    __slots__ = ("_compiler", "_position", "part")
+
+    def __init__(self, compiler: _BindingCompiler, part: psl.Binding, position: int) -> None:
+        self._compiler = compiler
+        self.part = part
+        self._position = position
+
+    def __call__(self) -> Asked:
+        return self._compiler.again(self.part, self._position)
+
+
+class Rules:
+    """The rules of some bindings on the objects of one engine; those of a binding are made when they are asked for.
+
+    Attributes:
+        checked: The bindings.
+    """
+
+    def __init__(self, checked: Checked, objects: Mapping[str, Model]) -> None:
+        self.checked = checked
+        self._compiler = _BindingCompiler(checked.classes, objects, None)
+        self._made: dict[int, tuple[Rule, ...]] = {}
+
+    def of(self, number: int) -> tuple[Rule, ...]:
+        """The rules of one binding, in text order."""
+        made = self._made.get(number)
+        if made is None:
+            made = self._made[number] = tuple(self._compiler.checked(self.checked[number]))
+        return made
+
+    def __iter__(self) -> Iterator[Rule]:
+        """All rules in text order."""
+        return (rule for number in range(len(self.checked)) for rule in self.of(number))
+
+
 def compile_bindings(
     bindings: Iterable[psl.Binding],
     classes: Mapping[str, TaskClass],
     objects: Mapping[str, Model],
     *,
     profiles: Container[str] | None = None,
-) -> tuple[Rule, ...]:
-    """All rules in text order.
+) -> Rules:
+    """All rules in text order; bindings that were checked against these classes are not checked again.
 
     Args:
         bindings: The bindings.
@@ -135,89 +186,69 @@ def compile_bindings(
     Raises:
         PolicyError: Names, types or constructs are wrong; all mistakes are listed.
     """
-    compiler = _BindingCompiler(classes, objects, profiles)
+    if isinstance(bindings, Checked) and bindings.classes is classes:
+        return Rules(bindings, objects)
+    checked, compiler = Checked(bindings), _BindingCompiler(classes, objects, profiles)
     with without_collection():
-        for binding in bindings:
-            compiler.binding(binding)
+        checked.classes, checked.places = classes, compiler.places(checked)
     if compiler.mistakes:
         raise PolicyError(compiler.mistakes)
-    return tuple(compiler.rules)
-
-
-@dataclass(frozen=True, slots=True)
-class _Met:
-    """What a binding meets among certain classes; kept with the binding, so that it is found once."""
-
-    classes: Mapping[str, TaskClass]
-    where: Mapping[str, str]
-    left: Targets
+    return Rules(checked, objects)
 
 
 class _BindingCompiler:
     def __init__(
         self, classes: Mapping[str, TaskClass], objects: Mapping[str, Model], profiles: Container[str] | None
     ) -> None:
-        self.rules: list[Rule] = []
         self.mistakes: list[Diagnostic] = []
-        self._classes = classes
         self._objects = objects
         self._profiles = profiles
-        self._roots: dict[EventKind, Scope] = {}
-        self._checked: dict[object, tuple[tuple[str, str], ...]] = {}
+        self._likeness = Likeness(classes)
 
-    def binding(self, part: psl.Binding) -> None:
-        """A binding with all that is in it."""
-        root = self._roots.get(part.event)
-        if root is None:
-            root = self._roots[part.event] = Scope.of(part.event, self._classes)
+    def places(self, bindings: Iterable[psl.Binding]) -> Places:
+        """Check all bindings; of those that are alike the first stands for all."""
+        places, right = Places(), set[Hashable]()
+        for number, binding in enumerate(bindings):
+            likeness = self._likeness.of(binding)
+            if likeness in right:
+                row = cast("psl.Row", binding.row)
+                places.add(binding.event, (row.template.keys, row.names), number)
+                continue
+            mistakes = len(self.mistakes)
+            for rule in self._binding(binding):
+                places.add(rule.kind, rule.selected, number)
+            if likeness is not None and len(self.mistakes) == mistakes:
+                right.add(likeness)
+            binding.forget()
+        return places
+
+    def checked(self, part: psl.Binding) -> Iterable[Rule]:
+        """The rules of a binding that was checked; what is behind them can be let go of if they can be made again."""
         row = part.row
-        met = None if row is None else self._met(part, root, row)
-        if row is None or met is None:
-            self._section(part, root, None, self.rules)
-            return
-        key = (row.template, row.fixed, met.left.signature)
-        operations = self._checked.get(key)
-        if operations is None:
-            mistakes, first = len(self.mistakes), len(self.rules)
-            self._section(part, root, None, self.rules)
-            if len(self.mistakes) == mistakes:
-                self._checked[key] = tuple((rule.object, rule.operation) for rule in self.rules[first:])
-            return
-        for position, operation in enumerate(operations):
-            make = partial(self._make, part, position, met)
-            place = f"{part.source.name}:{row.lines[position]}"
-            self.rules.append(Rule(place, part.event, met.where, operation=operation, profile=None, make=make))
+        # A selector may name the one interface of `execute` events: that is nothing to find a rule by.
+        if row is None or part.event == "execute":
+            return self._binding(part)
+        return [
+            Rule(
+                (part.source, line),
+                part.event,
+                (row.template.keys, row.names),
+                operation=_named(cast("psl.Call", item).path),
+                profile=None,
+                make=_Later(self, part, position),
+            )
+            for position, (item, line) in enumerate(zip(part.body, row.lines, strict=True))
+        ]
 
-    def _met(self, part: psl.Binding, root: Scope, row: psl.Row) -> _Met | None:
-        """What a binding of plain rules meets; None if something is wrong with its selectors."""
-        known = part.met
-        if isinstance(known, _Met) and known.classes is self._classes:
-            return known
-        left = self._narrow(root, row)
-        if left is None:
-            return None
-        part.met = found = _Met(self._classes, dict(zip(row.template.keys, row.names, strict=True)), left)
-        return found
+    def again(self, part: psl.Binding, position: int) -> Asked:
+        """What is behind one rule of a binding that was checked."""
+        scope = self._likeness.root(part.event).narrow(part.selectors)
+        return self._asked(cast("psl.Call", part.body[position]), scope)
 
-    def _narrow(self, root: Scope, row: psl.Row) -> Targets | None:
-        left = root.left
-        for key, name in zip(row.template.keys, row.names, strict=True):
-            if key in ("src", "dst"):
-                if name not in self._classes:
-                    return None
-                if root.kind == "execute" or key != root.server_key:
-                    continue
-                left = left.narrow("server", name)
-            else:
-                left = left.narrow(key, name)
-                if not left.every:
-                    return None
-        return left
-
-    def _make(self, part: psl.Binding, position: int, met: _Met) -> Asked:
-        """A rule of a binding like one that was checked before: only numbers differ."""
-        item = cast("psl.Call", part.body[position])
-        return self._asked(item, Scope(part.event, self._classes, met.where, met.left))
+    def _binding(self, part: psl.Binding) -> list[Rule]:
+        rules: list[Rule] = []
+        self._section(part, self._likeness.root(part.event), None, rules)
+        return rules
 
     # ---- sections --------------------------------------------------------------------------------------------------
 
@@ -262,17 +293,16 @@ class _BindingCompiler:
         if isinstance(item, psl.Choice):
             asked, operation = self._choice(item, scope, profile), ("", CHOICE)
         else:
-            *front, name = item.path.names
-            asked, operation = self._asked(item, scope), (".".join(front) or "base", name)
-        place = item.span.place
-        return Rule(place, scope.kind, scope.where, operation=operation, profile=profile, make=lambda: asked)
+            asked, operation = self._asked(item, scope), _named(item.path)
+        place, selected = (item.span.source, item.span.line), (tuple(scope.where), tuple(scope.where.values()))
+        return Rule(place, scope.kind, selected, operation=operation, profile=profile, make=lambda: asked)
 
     def _asked(self, item: psl.Call, scope: Scope) -> Asked:
         operation = self._find(item.path)
         expressions = ExpressionCompiler(scope, self._objects)
         values = expressions.arguments(operation, item.path.text, item.argument)
-        fact = _fact(item, values, expressions)
-        return Asked(item, values, _runner(operation, values, item.note, fact), note=item.note)
+        run = _runner(operation, values, item.note, fact(item, values, expressions))
+        return Asked(item, values, run, note=item.note)
 
     def _choice(self, item: psl.Choice, scope: Scope, profile: str | None) -> Asked:
         chosen = ExpressionCompiler(scope, self._objects).selector(item.expression)
@@ -294,8 +324,7 @@ class _BindingCompiler:
         return Asked(None, (chosen,), run, inner)
 
     def _find(self, path: psl.Path) -> Operation:
-        *front, name = path.names
-        holder = ".".join(front) or "base"
+        holder, name = _named(path)
         kind = language_kind(holder, self._objects)
         if kind == "Bool" and name == "assert":
             return self._objects["base"].rules["assert"]
@@ -313,7 +342,13 @@ class _BindingCompiler:
         return model.rules[name]
 
 
-def _runner(operation: Operation, values: tuple[Compiled, ...], note: str, fact: Callable[[Event], str]) -> Run:
+def _named(path: psl.Path) -> tuple[str, str]:
+    """The object and the rule that a path names."""
+    *front, name = path.names
+    return intern(".".join(front) or "base"), intern(name)
+
+
+def _runner(operation: Operation, values: tuple[Compiled, ...], note: str, told: Callable[[Event], str]) -> Run:
     """The closure of one rule; what it says when it denies is put together only then."""
     rule, evaluates = operation.run, tuple(value.evaluate for value in values)
 
@@ -321,48 +356,7 @@ def _runner(operation: Operation, values: tuple[Compiled, ...], note: str, fact:
         why = rule(event, undo, *[evaluate(event) for evaluate in evaluates])
         if why is None:
             return None
-        shown: str = why or fact(event)
+        shown: str = why or told(event)
         return f"{note} ({shown})" if note else shown
 
     return run
-
-
-def _fact(item: psl.Call, values: tuple[Compiled, ...], expressions: ExpressionCompiler) -> Callable[[Event], str]:
-    """What is said of a denial if the rule itself says nothing: the argument, whether it is true, and its numbers."""
-    if not values or not isinstance(values[0].type, BooleanType):
-        return lambda _: f"`{item.path.text}` stands here without condition"
-    argument, value = item.argument, values[0].evaluate
-    whole = argument.path.span if isinstance(argument, psl.Application) else argument.span
-    shown = " ".join(whole.text.split())
-    shown = shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 1]}…"
-    numbers = [(part.span.text, expressions.compile(part)) for part in _fields(argument)]
-    readers = [(text, number.evaluate) for text, number in numbers if isinstance(number.type, IntegerType)]
-
-    def fact(event: Event) -> str:
-        truth = "true" if value(event) else "false"
-        read = ", ".join(told for text, evaluate in readers if (told := _told(text, evaluate, event)))
-        return f"`{shown}` is {truth}" + (f": {read}" if read else "")
-
-    return fact
-
-
-def _told(text: str, evaluate: Evaluate, event: Event) -> str:
-    """A number and its name; nothing where a side that did not matter has no value."""
-    try:
-        return f"`{text}` is {evaluate(event)}"
-    except (Incorrect, LookupError):
-        return ""
-
-
-def _fields(part: psl.Expression) -> list[psl.Expression]:
-    """The fields and identifiers that an expression weighs itself, each once."""
-    match part:
-        case psl.Path() | psl.Member() | psl.Element():
-            return [part]
-        case psl.Unary():
-            return _fields(part.operand)
-        case psl.Binary():
-            left = _fields(part.left)
-            seen = {field.span.text for field in left}
-            return left + [field for field in _fields(part.right) if field.span.text not in seen]
-    return []

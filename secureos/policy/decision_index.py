@@ -2,55 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from secureos.policy.checked import Attributes, Selected
+from secureos.policy.compile import Rule, Rules
+from secureos.policy.syntax import EventKind
 
-from secureos.policy.compile import Rule
-from secureos.xdl.model import ANY, may_be
-
-Attributes = Mapping[str, str | None]
-"""What selectors can ask of an event: src, dst, endpoint, method, interface, component."""
-
-_Values = tuple[str, ...]
-
-_DESCRIBED: Final = ("interface", "component")
-"""What is read off the description; the other attributes are names in the event itself."""
+__all__ = ["Attributes", "RuleIndex"]
 
 
 class RuleIndex:
-    """All rules of one policy, in text order; finding those of an event costs the same however many others there are.
+    """All rules of one policy on the objects of one engine; only those that are asked for are made."""
 
-    Where an event's own description is not at hand (a name that ends in `*`), every rule that could mean it is found.
-    """
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._places = rules.checked.places
 
-    def __init__(self, rules: Iterable[Rule]) -> None:
-        # By kind, then by which selectors a rule has, then by their values: the rules with their positions.
-        self._found: dict[str, dict[tuple[str, ...], dict[_Values, list[tuple[int, Rule]]]]] = {}
-        for position, rule in enumerate(rules):
-            where = rule.where
-            by_values = self._found.setdefault(rule.kind, {}).setdefault(tuple(where), {})
-            by_values.setdefault(tuple(where.values()), []).append((position, rule))
-
-    def rules(self, kind: str, attributes: Attributes) -> tuple[Rule, ...]:
+    def rules(self, kind: EventKind, attributes: Attributes) -> tuple[Rule, ...]:
         """The rules asked for an event, in text order."""
-        found = sorted(self._rows(kind, attributes), key=lambda row: row[0])
-        return tuple(rule for _, rule in found)
+        found: dict[int, set[Selected]] = {}
+        for number, selected in self._places.find(kind, attributes):
+            found.setdefault(number, set()).add(selected)
+        chosen = [self._chosen(number, found[number]) for number in sorted(found)]
+        return chosen[0] if len(chosen) == 1 else tuple(rule for rules in chosen for rule in rules)
 
-    def may_speak(self, kind: str, attributes: Attributes) -> bool:
+    def _chosen(self, number: int, around: set[Selected]) -> tuple[Rule, ...]:
+        """The rules of a binding with certain selectors around them."""
+        rules = self._rules.of(number)
+        if all(rule.selected in around for rule in rules):
+            return rules
+        return tuple(rule for rule in rules if rule.selected in around)
+
+    def may_speak(self, kind: EventKind, attributes: Attributes) -> bool:
         """Whether there is a rule for an event."""
-        return next(self._rows(kind, attributes), None) is not None
-
-    def _rows(self, kind: str, attributes: Attributes) -> Iterator[tuple[int, Rule]]:
-        unknown = {key for key in _DESCRIBED if (attributes.get(key) or "").endswith(ANY)}
-        for keys, by_values in self._found.get(kind, {}).items():
-            if unknown.isdisjoint(keys):
-                yield from by_values.get(tuple(attributes.get(key) or "" for key in keys), ())
-            else:
-                for values, rows in by_values.items():
-                    pairs = zip(keys, values, strict=True)
-                    if all(_could_be(attributes.get(key), value, unknown=key in unknown) for key, value in pairs):
-                        yield from rows
-
-
-def _could_be(name: str | None, value: str, *, unknown: bool) -> bool:
-    return may_be(name or "", value) if unknown else name == value
+        return next(self._places.find(kind, attributes), None) is not None

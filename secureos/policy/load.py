@@ -14,6 +14,7 @@ from secureos.policy import syntax as psl
 from secureos.policy.aliases import Aliases
 from secureos.policy.assertions import check_test_set
 from secureos.policy.bulk import without_collection
+from secureos.policy.checked import Checked
 from secureos.policy.compile import compile_bindings
 from secureos.policy.language import OBJECTS, Language
 from secureos.policy.mentions import class_names
@@ -146,6 +147,7 @@ class _Loader:
         self.classes: dict[str, TaskClass] = {}
         self.objects: dict[str, Callable[[], Model]] = {"base": lambda: Base("base")}
         self.bindings: list[psl.Binding] = []
+        self.checked = Checked()
         self.tests: list[psl.TestSet] = []
         self.mistakes: list[Diagnostic] = []
         self.warnings: list[Diagnostic] = []
@@ -174,7 +176,7 @@ class _Loader:
             sha256=_digest(self.sources),
             classes=self.classes,
             objects=self.objects,
-            bindings=tuple(self.bindings),
+            bindings=self.checked,
             profiles=self._made_profiles,
             default_profile=EMPTY if default is None else default.profile.text,
             default_level=0 if default is None else default.level,
@@ -222,7 +224,8 @@ class _Loader:
         """Compile all bindings against fresh objects, to find every mistake in them."""
         objects = {name: make() for name, make in self.objects.items()}
         try:
-            compile_bindings(self.bindings, self.classes, objects, profiles=self._made_profiles)
+            rules = compile_bindings(self.bindings, self.classes, objects, profiles=self._made_profiles)
+            self.checked = rules.checked
         except PolicyError as failure:
             self.mistakes.extend(failure.diagnostics)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Final
 
 from secureos.policy import syntax as psl
@@ -46,53 +45,68 @@ class Target:
 class Targets:
     """Some of the targets, and those of them that a selector leaves; each choice is made once."""
 
+    __slots__ = ("_found", "_signature", "every")
+
     def __init__(self, every: tuple[Target, ...]) -> None:
         self.every = every
-        self._exact: dict[str, dict[str | None, list[Target]]] = {}
-        self._open: dict[str, list[Target]] = {}
-        self._narrowed: dict[tuple[str, str], Targets] = {}
+        # By key, then by value.
+        self._found: dict[str, _ByValue] | None = None
+        self._signature: tuple[int, ...] | None = None
 
     def narrow(self, key: str, value: str) -> Targets:
         """Those whose `key` is, or can be, `value`."""
-        found = self._narrowed.get((key, value))
-        if found is None:
-            if key not in self._exact:
-                self._index(key)
-            left = list(self._exact[key].get(value, ()))
-            left += [one.named(key, value) for one in self._open[key] if may_be(one.name(key), value)]
-            found = self._narrowed[key, value] = Targets(tuple(left))
-        return found
+        if self._found is None:
+            self._found = {}
+        by_value = self._found.get(key)
+        if by_value is None:
+            by_value = self._found[key] = _ByValue(self.every, key)
+        return by_value[value]
 
     def names(self, key: str) -> set[str]:
         """Every value of `key`, for near matches in error messages."""
         return {name for one in self.every if (name := one.name(key)) is not None and not name.endswith(ANY)}
 
-    @cached_property
+    @property
     def methods(self) -> tuple[Target, ...]:
         """One target for each method that is described."""
         found = {id(one.method): one for one in self.every if not one.method.opaque}
         return tuple(found.values())
 
-    @cached_property
+    @property
     def is_opaque(self) -> bool:
         """Whether some of them are not described."""
         return any(one.method.opaque for one in self.every)
 
-    @cached_property
+    @property
     def signature(self) -> tuple[int, ...]:
         """Equal for targets with the same methods; it tells nothing else, and only while they exist."""
-        return (*(id(one.method) for one in self.methods), *(-1,) * self.is_opaque)
+        if self._signature is None:
+            self._signature = (*(id(one.method) for one in self.methods), *(-1,) * self.is_opaque)
+        return self._signature
 
-    def _index(self, key: str) -> None:
-        exact: dict[str | None, list[Target]] = {}
-        unknown: list[Target] = []
-        for one in self.every:
+
+class _ByValue(dict[str, Targets]):
+    """Targets by the value of one key; what is asked for the first time is looked up."""
+
+    def __init__(self, every: Iterable[Target], key: str) -> None:
+        self._key = key
+        self._exact: dict[str | None, list[Target]] = {}
+        self._open: list[Target] = []
+        for one in every:
             name = one.name(key)
             if name is not None and name.endswith(ANY):
-                unknown.append(one)
+                self._open.append(one)
             else:
-                exact.setdefault(name, []).append(one)
-        self._exact[key], self._open[key] = exact, unknown
+                self._exact.setdefault(name, []).append(one)
+
+    def __missing__(self, value: str) -> Targets:
+        left = list(self._exact.get(value, ()))
+        left += [one.named(self._key, value) for one in self._open if may_be(one.name(self._key), value)]
+        found = Targets(tuple(left))
+        # A method is nearly always chosen last: what is left then is quickly made again and rarely asked for twice.
+        if self._key != "method":
+            self[value] = found
+        return found
 
 
 @dataclass(frozen=True, slots=True)

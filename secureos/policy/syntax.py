@@ -246,10 +246,9 @@ class Binding:
             made when they are first looked at.
         source: The file.
         row: What tells it from bindings like it; None if nothing is known of such.
-        met: Room for whoever checks the binding to remember which messages it meets.
     """
 
-    __slots__ = ("_make", "_parts", "event", "met", "row", "source")
+    __slots__ = ("_make", "_parts", "event", "row", "source")
 
     def __init__(
         self,
@@ -262,7 +261,6 @@ class Binding:
         self.event: EventKind = event
         self.source = span.source
         self.row = row
-        self.met: object = None
         self._make: Callable[[], Binding] | None = None
         self._parts: tuple[tuple[Selector, ...], tuple[Item, ...], Span] | None = (selectors, body, span)
 
@@ -270,7 +268,7 @@ class Binding:
     def later(cls, event: EventKind, source: Source, row: Row, make: Callable[[], Binding]) -> Binding:
         """A binding of which `make` makes the parts when they are first looked at."""
         found = cls.__new__(cls)
-        found.event, found.source, found.row, found.met = event, source, row, None
+        found.event, found.source, found.row = event, source, row
         found._make, found._parts = make, None
         return found
 

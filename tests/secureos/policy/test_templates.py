@@ -74,7 +74,7 @@ def test_sharing_shapes_changes_nothing(text):
 
 def rules(policy):
     objects = {name: make() for name, make in policy.objects.items()}
-    return compile_bindings(policy.bindings, policy.classes, objects)
+    return tuple(compile_bindings(policy.bindings, policy.classes, objects))
 
 
 def described(policy):
@@ -186,10 +186,10 @@ def test_ten_thousand_bindings_are_read_quickly(tmp_path):
     policy = compile_policy(source, Catalogue([tmp_path]))
     took = time.process_time() - before
     before = time.process_time()
-    found = rules(policy)
+    made = compile_bindings(policy.bindings, policy.classes, {"base": policy.objects["base"]()})
     again = time.process_time() - before
-    assert len(found) == 10_000
-    assert found[9_999].call.argument.left.right.right.value == 10_008
+    (last,) = made.of(9_999)
+    assert last.call.argument.left.right.right.value == 10_008
     # Ten times what a quiet machine needs: this finds a loss of the shapes, not a busy machine.
     assert (took < 5, again < 1) == (True, True), (took, again)
 
