@@ -46,6 +46,14 @@ def work(seed, seconds):
     return tally, texts, failures
 
 
+def reached(tally):
+    """Which rules of which models were seldom granted, in words."""
+    shares = {name: row["granted"] / (row["granted"] + row["denied"]) for name, row in tally.shares().items()}
+    lowest = sorted(shares, key=shares.__getitem__)[:5]
+    shown = ", ".join(f"{model}.{name} {shares[model, name]:.0%}" for model, name in lowest)
+    return f"{len(shares)} rules and expressions asked; least granted: {shown or 'none'}"
+
+
 def main(arguments):
     """Print the figures; the answer is the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="the engine against the reference")
@@ -68,6 +76,7 @@ def main(arguments):
         f" {tally.granted:,} granted, {tally.denied:,} denied by a rule,"
         f" {tally.by_default:,} by default, {tally.by_error:,} by an error; {len(tally.mismatches)} mismatches"
     )
+    print(reached(tally))
     print(f"{texts:,} damaged texts read; {len(failures)} failures")
     for found in (*tally.mismatches, *failures):
         print(f"\n{found}")

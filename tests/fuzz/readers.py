@@ -8,7 +8,8 @@ from pathlib import Path
 from secureos.policy import PolicyError, compile_policy
 from secureos.xdl import Catalogue
 from secureos.xdl.source import read_source
-from tests.secureos.policy.reference.world import FILES, PolicyMaker
+from tests.secureos.policy.reference.policies import PolicyMaker
+from tests.secureos.policy.reference.world import FILES
 
 ROOT = Path(__file__).parents[2]
 SCRAPS = (

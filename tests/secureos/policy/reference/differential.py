@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -10,7 +11,9 @@ from secureos.policy import Engine, PolicyError, compile_policy, parse
 from secureos.xdl import Catalogue
 from secureos.xdl.source import source_from_text
 from tests.secureos.policy.reference.interpreter import Reference
-from tests.secureos.policy.reference.world import FILES, HEAD, MessageMaker, PolicyMaker
+from tests.secureos.policy.reference.policies import PolicyMaker
+from tests.secureos.policy.reference.templates import expand
+from tests.secureos.policy.reference.world import FILES, HEAD, MessageMaker
 
 MESSAGES = 200
 """Per policy."""
@@ -31,10 +34,19 @@ class Tally:
     by_default: int = 0
     by_error: int = 0
     mismatches: list[str] = field(default_factory=list)
+    outcomes: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
     def add(self, other):
         for name, value in vars(other).items():
             setattr(self, name, getattr(self, name) + value)
+
+    def shares(self):
+        """Of each rule and expression by its model and name: how often it was asked, granted, and in granted events."""
+        found = {}
+        for (model, name, outcome), count in self.outcomes.items():
+            row = found.setdefault((model, name), {"granted": 0, "denied": 0, "kept": 0})
+            row[outcome] += count
+        return found
 
     def count(self, answer):
         self.pairs += 1
@@ -51,13 +63,13 @@ def world(folder: Path) -> Catalogue:
     return Catalogue([folder])
 
 
-def compare(catalogue, seed, messages=MESSAGES) -> Tally:
+def compare(catalogue, seed, messages=MESSAGES, *, about=None) -> Tally:
     """One random policy against many random messages; a mismatch is shrunk and told."""
     source, tally = Random(seed), Tally(policies=1)
-    policy = PolicyMaker(source)
+    policy = PolicyMaker(source, about)
     events = make_events(source.getrandbits(64), messages)
     try:
-        wrong = differ(catalogue, policy.text(), events, tally)
+        wrong = differ(catalogue, policy.text(), events, tally=tally, definitions=policy.definitions)
     except PolicyError:
         tally.rejected += 1
         return tally
@@ -71,15 +83,16 @@ def make_events(seed, count):
     return [maker.event() for _ in range(count)]
 
 
-def differ(catalogue, text, events, tally=None):
+def differ(catalogue, text, events, *, definitions=None, tally=None):
     """The first difference in words, None if there is none.
 
     Raises:
         PolicyError: The policy is refused.
     """
     source = source_from_text(text, name="random.psl")
-    policy = compile_policy(source, catalogue)
-    reference = Reference(parse(source).declarations, policy.classes)
+    policy = compile_policy(source, catalogue, definitions=definitions or {})
+    plain = source_from_text(expand(text, definitions or {}), name="random.psl")
+    reference = Reference(parse(plain).declarations, policy.classes)
     whole, direct = Engine(policy), Engine(policy)
     for number, event in enumerate(events):
         answer = reference.decide(event)
@@ -87,9 +100,11 @@ def differ(catalogue, text, events, tally=None):
             tally.count(answer)
         wrong = difference(answer, whole.decide(event), ask_directly(direct, event))
         if wrong is None and (number % STATE_EVERY == 0 or number == len(events) - 1):
-            wrong = states(reference.snapshot(), whole) or states(reference.snapshot(), direct)
+            wrong = states(reference, whole) or states(reference, direct)
         if wrong is not None:
             return f"{wrong}\n  at event {number}: {event}"
+    if tally is not None:
+        tally.outcomes.update(reference.outcomes)
     return None
 
 
@@ -129,10 +144,11 @@ def fits(server, event):
     return check(event.message) is None
 
 
-def states(expected, engine):
+def states(reference, engine):
     found = engine.snapshot()["objects"]
-    for name, state in expected.items():
-        if found[name] != state:
+    for name, state in reference.snapshot().items():
+        comparable = getattr(reference.models[name], "comparable", lambda same: same)
+        if comparable(found[name]) != state:
             return f"the reference leaves `{name}` as {state}, the engine as {found[name]}"
     return None
 
@@ -145,7 +161,7 @@ def shrink(catalogue, policy, events, why):
 
     def differs(lines, some):
         try:
-            return differ(catalogue, policy.text(lines), some) is not None
+            return differ(catalogue, policy.text(lines), some, definitions=policy.definitions) is not None
         except PolicyError:
             return False
 
@@ -153,8 +169,10 @@ def shrink(catalogue, policy, events, why):
     events = smaller(events, lambda some: differs(lines, some))
     lines = smaller(lines, lambda some: differs(some, events))
     shown = "\n".join(f"  {event}" for event in events)
-    last = differ(catalogue, policy.text(lines), events)
-    return f"{why}\n-- small:\n{policy.text(lines).removeprefix(HEAD)}\n{shown}\n-- {last}"
+    last = differ(catalogue, policy.text(lines), events, definitions=policy.definitions)
+    return (
+        f"{why}\n-- with {policy.definitions}\n-- small:\n{policy.text(lines).removeprefix(HEAD)}\n{shown}\n-- {last}"
+    )
 
 
 def smaller(items, differs):

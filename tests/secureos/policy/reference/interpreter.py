@@ -5,10 +5,12 @@ The input is the syntax of the files and the classes; nothing of the checker, th
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from secureos.policy import syntax as psl
-from tests.secureos.policy.reference.models import MODELS, Base, Denied, Incorrect, shown
+from tests.secureos.policy.reference.models import MODELS, Base, shown
+from tests.secureos.policy.reference.outcomes import Denied, Incorrect
 
 LOWEST, HIGHEST = -(2**63), 2**64 - 1
 
@@ -50,6 +52,7 @@ class Reference:
         self.state = {name: model.start for name, model in self.models.items()}
         self.now = None
         self.asked = {}
+        self.outcomes = Counter()
 
     def snapshot(self):
         return {name: shown(self.models[name], state) for name, state in self.state.items()}
@@ -75,7 +78,15 @@ class Reference:
             except Exception:
                 self.state = before
                 return BY_ERROR
+        for item, _, _ in said:
+            if not isinstance(item, psl.Choice):
+                self.outcomes[self.named(item), item.path.names[-1], "kept"] += 1
         return Answer(True, asked[-1][0].span.place, self.wanted(said, event), 0)
+
+    def named(self, call):
+        """The model of the object that is asked."""
+        holder = ".".join(call.path.names[:-1])
+        return type(self.models["base" if holder in ("", "bool") else holder]).__name__
 
     def find(self, event):
         """Every rule and choice that is asked of such an event, in text order."""
@@ -130,17 +141,23 @@ class Reference:
         holder = ".".join(front) or "base"
         if holder == "bool":
             holder = "base"
+        model, outcome = self.models[holder], "denied"
         try:
             given = self.given(item.argument, event)
-            self.state = {**self.state, holder: self.models[holder].rule(name, given, self.state[holder], event.at_ns)}
+            self.state = {**self.state, holder: model.rule(name, given, self.state[holder], event.at_ns)}
+            outcome = "granted"
         except Denied:
             raise Denied([(item, profile, "denied")]) from None
+        finally:
+            self.outcomes[type(model).__name__, name, outcome] += 1
         return [(item, profile, "granted")]
 
     def choose(self, item, event, profile):
         """The first case that fits counts; none, or one in which nothing speaks of the event, denies."""
-        value, holder = self.evaluate(item.expression, event), self.models[item.expression.path.names[0]]
-        fitting = [case for case in item.cases if case.key is None or holder.chosen(case.key.value, value)]
+        value, fits = self.evaluate(item.expression, event), same
+        if isinstance(item.expression, psl.Application):
+            fits = getattr(self.models.get(item.expression.path.names[0]), "chosen", same)
+        fitting = [case for case in item.cases if case.key is None or fits(case.key.value, value)]
         asked = list(self.items(fitting[0].body, self.attributes(event), profile)) if fitting else []
         if not asked:
             raise Denied([(item, profile, "denied")])
@@ -233,7 +250,13 @@ class Reference:
         value = self.given(part.argument, event)
         if holder in ("math", "pred", ""):
             return LANGUAGE[name](value[""])
-        return self.models[holder].value(name, value, self.state[holder], event.at_ns)
+        model, outcome = self.models[holder], "denied"
+        try:
+            found = model.value(name, value, self.state[holder], event.at_ns)
+            outcome = "granted"
+        finally:
+            self.outcomes[type(model).__name__, name, outcome] += 1
+        return found
 
     # ---- the audit -------------------------------------------------------------------------------------------------
 
@@ -276,6 +299,11 @@ def asked(part):
         case psl.DictionaryLiteral():
             for entry in part.entries:
                 yield from asked(entry.value)
+
+
+def same(case, value):
+    """Integers, Booleans and texts are compared with the cases as they are; 1 is not true."""
+    return type(case) is type(value) and case == value
 
 
 def follow(value, steps):

@@ -9,24 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
 
-
-class Denied(Exception):
-    """A rule denies; on its way out it gathers what the rules in a choice have said."""
-
-    def __init__(self, said=()):
-        super().__init__()
-        self.said = list(said)
-
-
-class Incorrect(Exception):
-    """An expression has no value."""
-
-
-def need(truth: object) -> None:
-    if not truth:
-        raise Denied
+from tests.secureos.policy.reference import industrial, past, spending
+from tests.secureos.policy.reference.outcomes import Incorrect, look, need, without
 
 
 class Base:
@@ -232,102 +217,8 @@ class PointSet:
         return (any if name == "meets" else all)(point in self.members for point in points)
 
 
-class Budget:
-    """A sum over a sliding window. Its state: readings, contacts seen open, entries (at, point, weight)."""
-
-    start: Mapping[str, Any] = {"readings": {}, "opened": frozenset(), "entries": ()}
-
-    def __init__(self, types, config):
-        self.config, self.weighs = config, config["weighs"]
-
-    def rule(self, name, given, state, now):
-        return self.observe(given, state, now) if name == "observe" else self.spend(given, state, now)
-
-    def observe(self, given, state, now):
-        readings, opened, entries = dict(state["readings"]), set(state["opened"]), state["entries"]
-        need(len(given["points"]) == len(given["values"]) == len(given["quality"]))
-        for point, value, quality in zip(given["points"], given["values"], given["quality"], strict=True):
-            if any(weigh["by"] == point for weigh in self.weighs.values()):
-                readings[point] = [now, value if quality == 0 else None]
-            of_contact = [name for name, weigh in self.weighs.items() if weigh.get("until") == point]
-            if of_contact and quality == 0 and value == 0:
-                opened.add(point)
-            elif of_contact:
-                if quality == 0 and point in opened:
-                    entries = tuple(entry for entry in entries if entry[1] not in of_contact)
-                opened.discard(point)
-        return {"readings": readings, "opened": frozenset(opened), "entries": entries}
-
-    def spend(self, given, state, now):
-        need(len(given["points"]) == len(given["values"]))
-        asked = [
-            p for p, value in zip(given["points"], given["values"], strict=True) if value != 0 and p in self.weighs
-        ]
-        if not asked:
-            return state
-        kept = self.within(state, now)
-        new = []
-        for point in sorted(set(asked), key=asked.index):
-            at_ns, value = state["readings"].get(self.weighs[point]["by"], (0, None))
-            need(value is not None and now - at_ns <= self.config["max_age_ms"] * 1_000_000)
-            need([entry[1] for entry in kept].count(point) < 64)
-            new.append((now, point, max(self.weighs[point]["at_least"], abs(value))))
-        need(sum(entry[2] for entry in (*kept, *new)) <= self.config["limit"])
-        opened = state["opened"] - {self.weighs[point].get("until") for point in asked}
-        return {**state, "opened": opened, "entries": (*kept, *new)}
-
-    def value(self, name, given, state, now):
-        return sum(entry[2] for entry in self.within(state, now))
-
-    def within(self, state, now):
-        return [entry for entry in state["entries"] if now - entry[0] < self.config["window_ms"] * 1_000_000]
-
-    def shown(self, state):
-        return {
-            "readings": dict(sorted(state["readings"].items())),
-            "opened": sorted(state["opened"]),
-            "entries": [list(entry) for entry in state["entries"]],
-            "positions": {"reports": {}, "since": {}, "commanded": {}},  # of budgets that watch no contact
-        }
-
-
-class Rate:
-    """Requests at a steady pace with bursts (GCRA). Its state: sid to the time at which all that it took is due."""
-
-    start: Mapping[int, int] = {}
-
-    def __init__(self, types, config):
-        self.interval = -(-config["per_ms"] * 1_000_000 // config["count"])
-        self.tolerance = config["burst"] * self.interval
-        self.subjects = config["subjects"]
-
-    def rule(self, name, given, state, now):
-        due = max(now, state.get(given["sid"], 0)) + given["n"] * self.interval
-        need(given["n"] >= 0 and due <= now + self.tolerance)
-        if given["sid"] not in state and len(state) >= self.subjects:
-            state = {sid: at for sid, at in state.items() if at > now}
-            need(len(state) < self.subjects)
-        return {**state, given["sid"]: due}
-
-    def value(self, name, given, state, now):
-        return (now + self.tolerance - max(now, state.get(given["sid"], 0))) // self.interval
-
-    def shown(self, state):
-        return [[sid, state[sid]] for sid in sorted(state)]
-
-
 def within(lower, upper):
     return lower[0] <= upper[0] and lower[1] <= upper[1]
-
-
-def without(table, key):
-    return {name: value for name, value in table.items() if name != key}
-
-
-def look(table, key):
-    if key not in table:
-        raise Incorrect
-    return table[key]
 
 
 BOUNDS = {
@@ -335,7 +226,12 @@ BOUNDS = {
     **{f"SInt{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},
 }
 
-MODELS = {model.__name__: model for model in (Base, Budget, Flow, HashSet, Mic, PointSet, Rate, Regex, StaticMap)}
+CLASSIC = (Base, Flow, HashSet, Mic, PointSet, Regex, StaticMap)
+INDUSTRIAL = (
+    industrial.Capability, industrial.Dual, industrial.Envelope, industrial.Interlock, industrial.Launch,
+    industrial.Rbac, industrial.TypeEnforcement, industrial.Window, past.Temporal, spending.Budget, spending.Rate,
+)  # fmt: skip
+MODELS = {model.__name__: model for model in (*CLASSIC, *INDUSTRIAL)}
 
 
 def shown(model, state):

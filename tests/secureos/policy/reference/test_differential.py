@@ -8,13 +8,28 @@ from random import Random
 import pytest
 
 from secureos.policy import Engine, compile_policy
+from secureos.policy.models import MODELS as REGISTERED
 from secureos.xdl.source import source_from_text
 from tests.secureos.policy.reference import differential
 from tests.secureos.policy.reference.differential import Tally, compare, differ, make_events, smaller, world
-from tests.secureos.policy.reference.world import HEAD, PolicyMaker
+from tests.secureos.policy.reference.models import MODELS
+from tests.secureos.policy.reference.policies import PolicyMaker
+from tests.secureos.policy.reference.themes import THEMES
+from tests.secureos.policy.reference.world import HEAD
 
 SECONDS = 5.0
 LEAST_POLICIES = 10
+POLICIES = 60
+MESSAGES = 300
+LEAST = 2
+
+# What has a value in every event, and the rules that are always granted.
+TOTAL = {
+    ("Base", "grant"), ("Base", "set_level"), ("Budget", "spent"), ("Capability", "holds"), ("Interlock", "trip"),
+    ("Interlock", "tripped"), ("PointSet", "covers"), ("PointSet", "meets"), ("Rate", "left"), ("Rbac", "active"),
+    ("Rbac", "may"), ("Regex", "match"), ("Regex", "select"), ("Temporal", "step"), ("Window", "close"),
+    ("Window", "is_open"),
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +92,50 @@ def test_random_policies_and_messages_come_from_the_seed_alone():
     assert PolicyMaker(Random(5)).text() == PolicyMaker(Random(5)).text()
     assert PolicyMaker(Random(5)).text() != PolicyMaker(Random(6)).text()
     assert make_events(3, 20) == make_events(3, 20)
+
+
+def test_every_model_has_a_plain_form_and_a_theme():
+    assert {*MODELS} == {*REGISTERED}
+    assert {theme.model for theme in THEMES} == {*REGISTERED} - {"Base"}
+
+
+@pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.model)
+def test_every_rule_and_expression_is_granted_and_denied_often_enough(catalogue, known, theme):
+    # Else the comparison would tell little of what lies behind.
+    tally, seeds = Tally(), iter(range(POLICIES))
+    wanted = {name: is_rule for name, is_rule in known.items() if name[0] == theme.model}
+    while missing := lacking(tally, wanted):
+        seed = next(seeds, None)
+        assert seed is not None, missing
+        tally.add(compare(catalogue, seed, MESSAGES, about=[theme]))
+        assert not tally.mismatches, tally.mismatches[0]
+    rules = [row for name, row in tally.shares().items() if wanted.get(name)]
+    granted, denied = (sum(row[outcome] for row in rules) for outcome in ("granted", "denied"))
+    assert not rules or 0.05 < granted / (granted + denied) < 0.98
+
+
+def lacking(tally, wanted):
+    """What was not yet granted, denied, or (a rule) part of a granted event."""
+    shares, nothing = tally.shares(), {"granted": 0, "denied": 0, "kept": 0}
+    due = [(name, "granted") for name in wanted]
+    due += [(name, "kept") for name, is_rule in wanted.items() if is_rule]
+    due += [(name, "denied") for name in wanted if name not in TOTAL]
+    return [(*name, outcome) for name, outcome in due if shares.get(name, nothing)[outcome] < LEAST]
+
+
+@pytest.fixture(scope="module")
+def known(catalogue):
+    return operations(catalogue)
+
+
+def operations(catalogue):
+    """Every rule and expression of every model, and whether it is a rule."""
+    maker = PolicyMaker(Random(1))
+    text = HEAD + "\n".join(theme(maker).declaration() for theme in THEMES)
+    made = [make() for make in compile_policy(source_from_text(text, name="all.psl"), catalogue).objects.values()]
+    models = [model for model in made if model.kind in REGISTERED]
+    rules = {(model.kind, name): True for model in models for name in model.rules}
+    return rules | {(model.kind, name): False for model in models for name in model.expressions}
 
 
 def test_shrinking_keeps_what_matters():
