@@ -1,59 +1,30 @@
 """The audit log: every verdict in the order in which it fell, each record bound to the one before it.
 
-A record's hash covers the record and the hash of its predecessor, and is taken when the record is added, so a record
-that is changed, removed or moved later breaks the chain at its place. (A tail that is cut off, and a log that is
-written anew from its beginning, are found only by a signed checkpoint, which this log does not have.)
+On the hot path a verdict is packed into a ring (`note`), and one that has a record of its own is put at the end of a
+list (`add`); both are cheap. Whatever else there is to do is done later, between two scans: verdicts without a record
+of their own are counted by way and rule (`fold`), and records are bound to each other by hash (`lines`, `pending`). A
+record that is changed, removed or moved later breaks the chain at its place; a tail that is cut off, and a log that is
+written anew from its beginning, are found by the signed checkpoints of `AuditWriter`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from itertools import islice
+from typing import Any, Final
 
-GENESIS = "0" * 64
+from secureos.audit.record import GENESIS, AuditError, Chained, Record, chained
+from secureos.audit.ring import GRANTED, RECORDED, VerdictRing
 
+Way = tuple[str, str, str, str, str]
+"""The way of a message: event, src, dst, endpoint, method."""
 
-class AuditError(Exception):
-    """The audit log is broken; the message says at which record and how."""
+ELSEWHERE: Final[Way] = ("", "", "", "", "")
+"""Stands for all ways and rules beyond the number that a log tells apart."""
 
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One verdict.
-
-    Attributes:
-        number: Position in the log, from 0.
-        at_ns: When, in the host's time (ns).
-        chain: Correlation id: all messages that one outside request or one scan caused share it.
-        event: execute, request, response, error or security.
-        src, dst: Names of the tasks; dst is empty for a security event.
-        endpoint, method: What was called; empty for execute.
-        decision: granted or denied.
-        rule: The deciding rule as `file:line`, or `kernel` where the kernel itself refused.
-        reason: One sentence.
-        message: What the message held, within bounds; None for execute.
-    """
-
-    number: int
-    at_ns: int
-    chain: int
-    event: str
-    src: str
-    dst: str
-    endpoint: str
-    method: str
-    decision: Literal["granted", "denied"]
-    rule: str
-    reason: str
-    message: dict[str, Any] | None = None
-
-
-_FIELDS = tuple(field.name for field in fields(Record))
-_COMPACT = (",", ":")
+_MOST_NAMES: Final = 1 << 16
 
 
 class AuditLog:
@@ -61,43 +32,106 @@ class AuditLog:
 
     Args:
         limit: How many records are kept in memory; the oldest go first and are counted in `dropped`. Who wants them
-            all takes them by `on_line` as they come.
+            all has a writer take them.
+        ring: How many verdicts may fall between two calls of `fold`; of more the oldest are lost, and counted.
+        reserve: The same for safety messages, which others never push out; and how many records of safety messages
+            are kept for a writer that cannot write, beyond `limit`.
         on_line: Called with each record as the line of JSON that `lines` would give.
 
     Attributes:
         records: Those still kept.
-        head: Hash of the last record; covers all before it.
+        granted, denied, denied_by_rule: Verdicts so far.
+        counts: Verdicts without a record of their own by way, rule and whether they were granted, since they were last
+            written; complete after `fold`.
+        lost_verdicts: How many were overwritten in the ring since that was last written.
+        failing: Why records cannot be written at present; None while all is well. Who grants configuration changes
+            and commands looks here first; safety messages are never held up by it.
+        on_failure: Called when `failing` changes, with its new value.
     """
 
-    def __init__(self, *, limit: int = 200_000, on_line: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        limit: int = 200_000,
+        ring: int = 4_096,
+        reserve: int = 1_024,
+        on_line: Callable[[str], None] | None = None,
+    ) -> None:
         self.records: list[Record] = []
         self.granted = 0
         self.denied = 0
         self.dropped = 0
         self.denied_by_rule: Counter[str] = Counter()
-        self.head = GENESIS
+        self.counts: Counter[tuple[Way, str, bool]] = Counter()
+        self.lost_verdicts = 0
+        self.failing: str | None = None
+        self.on_failure: Callable[[str | None], None] | None = None
         self.on_line = on_line
         self._limit = limit
-        self._hashes: list[str] = []  # of each record kept, and before them that of the last one dropped
-        self._before = GENESIS
+        self._hashes: list[str] = []  # of the records kept, as far as they have been bound to each other
+        self._before = GENESIS  # the hash before the first record kept
+        self._ring, self._safety_ring = VerdictRing(ring), VerdictRing(reserve)
+        self._ways: dict[Way, int] = {ELSEWHERE: 0}
+        self._rules: dict[str, int] = {"": 0}
+        self._taken: int | None = None  # the number of the next record to be written; None without a writer
+        self._safety: set[int] = set()  # numbers of safety records that a writer still has to take
+        self._reserve: deque[Chained] = deque(maxlen=reserve)
 
-    def add(self, record: Record) -> None:
-        """Append a record and bind it to the one before."""
-        text = _text(record, self.head)
-        self.head = _digest(text)
+    # ---- the hot path ------------------------------------------------------------------------------------------
+
+    def note(
+        self,
+        at_ns: int,
+        chain: int,
+        way: Way,
+        rule: str,
+        *,
+        granted: bool,
+        recorded: bool = False,
+        safety: bool = False,
+    ) -> None:
+        """Count a verdict and pack it into the ring.
+
+        Args:
+            at_ns: When, in the host's time (ns).
+            chain: Its call chain.
+            way: From whom, to whom, and what.
+            rule: Which rule decided.
+            granted: The verdict.
+            recorded: Whether it has a record of its own (`add`).
+            safety: Whether it is about a message that must never be blocked.
+        """
+        if granted:
+            self.granted += 1
+            flags = GRANTED
+        else:
+            self.denied += 1
+            self.denied_by_rule[rule] += 1
+            flags = 0
+        if recorded:
+            flags |= RECORDED
+        way_number = self._ways.get(way)
+        if way_number is None:
+            way_number = _intern(self._ways, way)
+        rule_number = self._rules.get(rule)
+        if rule_number is None:
+            rule_number = _intern(self._rules, rule)
+        (self._safety_ring if safety else self._ring).put(at_ns, chain, way_number, rule_number, flags)
+
+    def add(self, record: Record, *, safety: bool = False) -> None:
+        """Append a record; `safety` says that it is about a message that must never be blocked."""
         self.records.append(record)
-        self._hashes.append(self.head)
+        if safety and self._taken is not None:
+            self._safety.add(record.number)
         if self.on_line is not None:
-            self.on_line(_line(text, self.head))
+            self._settle()
+            self.on_line(self._chained_at(len(self.records) - 1).line)
         if len(self.records) > self._limit:
             # In blocks, so that a full log costs no more per record than an empty one.
-            surplus = len(self.records) - self._limit + self._limit // 10
-            self._before = self._hashes[surplus - 1]
-            del self.records[:surplus], self._hashes[:surplus]
-            self.dropped += surplus
+            self._drop(len(self.records) - self._limit + self._limit // 10)
 
     def count(self, *, granted: bool, rule: str) -> None:
-        """Count a verdict, whether or not it gets a record of its own."""
+        """Count a verdict that is told nowhere else."""
         if granted:
             self.granted += 1
         else:
@@ -109,66 +143,129 @@ class AuditLog:
         """The number of the next record."""
         return self.dropped + len(self.records)
 
+    # ---- off the hot path --------------------------------------------------------------------------------------
+
+    def fold(self) -> None:
+        """Empty the ring into `counts`; for the host to call between two scans."""
+        ways, rules = tuple(self._ways), tuple(self._rules)
+        for ring in (self._ring, self._safety_ring):
+            verdicts, lost = ring.take()
+            self.lost_verdicts += lost
+            for _, _, way, rule, flags in verdicts:
+                if not flags & RECORDED:
+                    self.counts[ways[way], rules[rule], bool(flags & GRANTED)] += 1
+
+    @property
+    def head(self) -> str:
+        """The hash of the last record; covers all before it."""
+        self._settle()
+        return self._hashes[-1] if self._hashes else self._before
+
     def lines(self) -> Iterable[str]:
-        """The records kept as JSON lines, each with `prev` and the `hash` taken when it was added."""
-        previous = self._before
-        for record, digest in zip(self.records, self._hashes, strict=True):
-            yield _line(_text(record, previous), digest)
-            previous = digest
+        """The records kept as JSON lines, each with `prev` and the `hash` taken when it was first bound."""
+        for index in range(len(self.records)):
+            yield self._chained_at(index).line
+
+    # ---- for the writer ----------------------------------------------------------------------------------------
+
+    def attach(self) -> None:
+        """From now on keep what is not yet written apart from what is; one writer only.
+
+        Raises:
+            AuditError: The log has a writer already.
+        """
+        if self._taken is not None:
+            raise AuditError("the audit log is being written already; a log has one writer")
+        self._taken = 0
+
+    def pending(self, most: int) -> Iterator[Chained]:
+        """The oldest records not yet written, at most so many; those lost meanwhile are missing among them."""
+        yield from islice(self._reserve, most)
+        begin = max(self._taken or 0, self.dropped) - self.dropped
+        for index in range(begin, min(len(self.records), begin + most - len(self._reserve))):
+            yield self._chained_at(index)
+
+    def taken(self, upto: int) -> None:
+        """Say that all records before number `upto` are written."""
+        self._taken = upto
+        while self._reserve and self._reserve[0].number < upto:
+            self._reserve.popleft()
+        self._safety = {number for number in self._safety if number >= upto}
+
+    def fail(self, why: str | None) -> None:
+        """Say why records cannot be written, or by None that they can again."""
+        if why != self.failing:
+            self.failing = why
+            if self.on_failure is not None:
+                self.on_failure(why)
+
+    # ---- snapshots ---------------------------------------------------------------------------------------------
 
     def snapshot(self) -> dict[str, Any]:
         """Counters, records and their hashes as plain values."""
+        self._settle()
+        self.fold()
         return {
             "granted": self.granted,
             "denied": self.denied,
             "dropped": self.dropped,
             "denied_by_rule": dict(self.denied_by_rule),
+            "counts": [[list(way), rule, granted, count] for (way, rule, granted), count in self.counts.items()],
+            "lost_verdicts": self.lost_verdicts,
             "before": self._before,
             "hashes": list(self._hashes),
             "records": [asdict(record) for record in self.records],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over what `snapshot` gave."""
+        """Take over what `snapshot` gave.
+
+        Raises:
+            AuditError: The log is being written; what is written cannot be taken back.
+        """
+        if self._taken is not None:
+            raise AuditError("the audit log is being written and cannot go back; restore before a writer is attached")
         self.granted, self.denied, self.dropped = state["granted"], state["denied"], state["dropped"]
         self.denied_by_rule = Counter(state["denied_by_rule"])
+        self.counts = Counter({(_way(way), rule, granted): count for way, rule, granted, count in state["counts"]})
+        self.lost_verdicts = state["lost_verdicts"]
+        for ring in (self._ring, self._safety_ring):
+            ring.take()
         self._before, self._hashes = state["before"], list(state["hashes"])
         self.records = [Record(**row) for row in state["records"]]
-        self.head = self._hashes[-1] if self._hashes else self._before
+
+    # ---- small things ------------------------------------------------------------------------------------------
+
+    def _chained_at(self, index: int) -> Chained:
+        """A kept record bound to the one before; its hash is the one taken at the first time."""
+        found = chained(self.records[index], self._hashes[index - 1] if index else self._before)
+        if index == len(self._hashes):
+            self._hashes.append(found.digest)
+            return found
+        return Chained(found.number, found.previous, found.text, self._hashes[index])
+
+    def _settle(self) -> None:
+        for index in range(len(self._hashes), len(self.records)):
+            self._chained_at(index)
+
+    def _drop(self, surplus: int) -> None:
+        """Let the oldest records go; of those not yet written, keep the ones about safety messages."""
+        self._settle()
+        if self._taken is not None:
+            begin = max(self._taken - self.dropped, 0)
+            for index in range(begin, surplus):
+                if self.records[index].number in self._safety:
+                    self._reserve.append(self._chained_at(index))
+        self._before = self._hashes[surplus - 1]
+        del self.records[:surplus], self._hashes[:surplus]
+        self.dropped += surplus
 
 
-def verify_chain(lines: Iterable[str]) -> int:
-    """Check a log's chain from the very first record; the answer is the number of records.
-
-    Raises:
-        AuditError: A line is not a record, or does not follow from the one before.
-    """
-    previous, count = GENESIS, 0
-    for number, line in enumerate(lines, start=1):
-        try:
-            row = json.loads(line)
-            claimed = row.pop("hash")
-        except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as failure:
-            raise AuditError(f"line {number}: not an audit record ({failure.__class__.__name__})") from failure
-        if row.get("prev") != previous or row.get("number") != count:
-            raise AuditError(f"line {number}: does not follow from the record before it; one was removed or moved")
-        if _digest(json.dumps(row, separators=_COMPACT)) != claimed:
-            raise AuditError(f"line {number}: was changed after it was written; its hash does not fit")
-        previous = claimed
-        count += 1
-    return count
+def _intern(names: dict[Any, int], name: object) -> int:
+    """A number for a name; names that a log cannot tell apart any more share number 0."""
+    return names.setdefault(name, len(names)) if len(names) < _MOST_NAMES else 0
 
 
-def _text(record: Record, previous: str) -> str:
-    """What is hashed: the record as compact JSON, its fields in their order, then the hash before it."""
-    row = {name: getattr(record, name) for name in _FIELDS}
-    row["prev"] = previous
-    return json.dumps(row, separators=_COMPACT)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _line(text: str, digest: str) -> str:
-    return f'{text[:-1]},"hash":"{digest}"}}'
+def _way(parts: Iterable[str]) -> Way:
+    event, src, dst, endpoint, method = parts
+    return event, src, dst, endpoint, method

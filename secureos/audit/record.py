@@ -1,0 +1,96 @@
+"""One verdict as it is recorded, and how a record is bound to the one before it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final, Literal
+
+GENESIS: Final = "0" * 64
+"""What stands for the hash before the first record, and before the first checkpoint."""
+
+LONGEST_LINE: Final = 1 << 20
+"""No line of a log is longer (bytes)."""
+
+_TAIL: Final = 256  # what a line holds besides the text of its record
+_COMPACT: Final = (",", ":")
+
+
+class AuditError(Exception):
+    """An audit log is broken or cannot be read; the message says at which line and how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One verdict.
+
+    Attributes:
+        number: Position in the log, from 0.
+        at_ns: When, in the host's time (ns).
+        chain: Correlation id: all messages that one outside request or one scan caused share it.
+        event: execute, request, response, error or security.
+        src, dst: Names of the tasks; dst is empty for a security event.
+        endpoint, method: What was called; empty for execute.
+        decision: granted or denied.
+        rule: The deciding rule as `file:line`, or `kernel` where the kernel itself refused.
+        reason: One sentence.
+        message: What the message held, within bounds; None for execute.
+    """
+
+    number: int
+    at_ns: int
+    chain: int
+    event: str
+    src: str
+    dst: str
+    endpoint: str
+    method: str
+    decision: Literal["granted", "denied"]
+    rule: str
+    reason: str
+    message: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chained:
+    """A record bound to the one before it.
+
+    Attributes:
+        number: The record's.
+        previous: Hash of the record before (64 hexadecimal digits).
+        text: What is hashed: compact JSON of the record's fields in their order, then `prev`.
+        digest: SHA-256 of the text (64 hexadecimal digits).
+    """
+
+    number: int
+    previous: str
+    text: str
+    digest: str
+
+    @property
+    def line(self) -> str:
+        """The record as it stands in the log, without the end of the line."""
+        return f'{self.text[:-1]},"hash":"{self.digest}"}}'
+
+
+_FIELDS: Final = tuple(field.name for field in fields(Record))
+
+
+def chained(record: Record, previous: str) -> Chained:
+    """Bind a record to the one before; a message too long for a line is left out and said to be."""
+    text = _text(record, previous)
+    if len(text) > LONGEST_LINE - _TAIL:
+        text = _text(replace(record, message={"": "too long to be recorded"}), previous)
+    return Chained(record.number, previous, text, digest_of(text))
+
+
+def digest_of(text: str) -> str:
+    """SHA-256 as hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _text(record: Record, previous: str) -> str:
+    row = {name: getattr(record, name) for name in _FIELDS}
+    row["prev"] = previous
+    return json.dumps(row, separators=_COMPACT)
