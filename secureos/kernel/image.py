@@ -22,10 +22,14 @@ _ENTITY_KEYS = ("name", "task", "path", "connections", "args", "env", "quota")
 
 @dataclass(frozen=True)
 class Connection:
-    """A channel from a task to `target`, found by the client under the name `id`."""
+    """A channel from a task to `target`, found by the client under the name `id`.
+
+    With `transfer` the client may pass it on to other tasks.
+    """
 
     target: str
     id: str
+    transfer: bool = False
 
 
 @dataclass(frozen=True)
@@ -159,10 +163,13 @@ class _Reader:
             return []
         found = []
         for row in listed:
-            if not isinstance(row, dict) or set(row) != {"target", "id"}:
-                self._say(f"`{name}`: a connection needs `target` and `id`, not `{row}`")
+            if not isinstance(row, dict) or set(row) - {"transfer"} != {"target", "id"}:
+                self._say(f"`{name}`: a connection needs `target` and `id`, and may have `transfer`, not `{row}`")
                 continue
-            found.append(Connection(str(row["target"]), str(row["id"])))
+            if not isinstance(row.get("transfer", False), bool):
+                self._say(f"`{name}`: `transfer` of a connection is true or false, not `{row['transfer']}`")
+                continue
+            found.append(Connection(str(row["target"]), str(row["id"]), row.get("transfer", False)))
         return found
 
     def _check_wiring(self, specs: Sequence[TaskSpec]) -> None:
