@@ -214,31 +214,34 @@ class Launch(Theme):
 
 class Rbac(Theme):
     model, name = "Rbac", "staff"
-    roles = ("viewer", "operator", "auditor", "chief")
+    roles = ("viewer", "a", "auditor", "chief")
 
     def configure(self):
-        chief = self.pick(("", ', inherits : ["viewer"]', ', inherits : ["operator"]'))
+        chief = self.pick(("", ', inherits : ["viewer"]', ', inherits : ["a"]'))
         apart = self.pick(
-            ("", 'apart : { sessions : [["operator", "auditor"]] },', 'apart : { sessions : [["viewer", "auditor"]] },',
+            ("", 'apart : { sessions : [["a", "auditor"]] },', 'apart : { sessions : [["viewer", "auditor"]] },',
              'apart : { users : [["auditor", "chief"]] },')
         )  # fmt: skip
         self.config = f"""config = {{ {apart} sessions : {self.number(1, 4)}, roles : {{
-    "viewer" : {{ may : ["look"] }}, "operator" : {{ may : ["act"], inherits : ["viewer"] }},
+    "viewer" : {{ may : ["look"] }}, "a" : {{ may : ["act"], inherits : ["viewer"] }},
     "auditor" : {{ may : ["audit", "look"] }}, "chief" : {{ may : ["audit"]{chief} }} }},
-    users : {{ "a" : ["operator"], "ab" : ["auditor", "operator"], "x" : ["chief"] }} }}"""
+    users : {{ "a" : ["a"], "ab" : ["auditor", "a"], "x" : ["chief"] }} }}"""
 
     def steps(self):
-        session, role = f"session : {self.policy.sid()}", f'role : "{self.pick(self.roles)}"'
+        session, role = f"session : {self.policy.sid()}", f"role : {self.role()}"
         user = self.pick(('"a"', '"ab"', '"x"', self.policy.a_text()))
         return [
             f"staff.open {{ {session}, user : {user} }}",
             f"staff.activate {{ {session}, {role} }}",
-            f'staff.check {{ {session}, permission : "{self.permission()}" }}',
+            f"staff.check {{ {session}, permission : {self.permission()} }}",
             self.pick((f"staff.close {{ {session} }}", f"staff.deactivate {{ {session}, {role} }}")),
         ]
 
     def permission(self):
-        return self.pick(("look", "look", "act", "audit"))
+        return self.pick(('"look"', '"look"', '"act"', '"audit"', *self.policy.message.get("text", ())[:1]))
+
+    def role(self):
+        return self.pick((*(f'"{role}"' for role in self.roles), *self.policy.message.get("text", ())[:1]))
 
     def rule(self):
         return self.pick(self.steps())
@@ -246,8 +249,8 @@ class Rbac(Theme):
     def truths(self, depth):
         session = f"session : {self.policy.sid()}"
         return [
-            f'staff.may {{ {session}, permission : "{self.permission()}" }}',
-            f'staff.active {{ {session}, role : "{self.pick(self.roles)}" }}',
+            f"staff.may {{ {session}, permission : {self.permission()} }}",
+            f"staff.active {{ {session}, role : {self.role()} }}",
         ]
 
 
@@ -305,7 +308,8 @@ class TypeEnforcement(Theme):
     types = ("field", "office", "dmz")
 
     def configure(self):
-        rows = [f'"{source}" : {{ {self.targets()} }}' for source in self.types]
+        rows = [f'"{source}" : {{ {self.targets()} }}' for source in self.types[:2]]
+        rows.append('"dmz" : { "dmz" : ["write"] }')
         allow = ", ".join(rows)
         moves = f'transitions : {{ "field" : [{quoted(self.some(self.types))}], "office" : ["dmz"] }},'
         self.config = f"""config = {{ types : [{quoted(self.types)}], {moves if self.maybe(0.8) else ""}
@@ -316,8 +320,8 @@ class TypeEnforcement(Theme):
         return ", ".join(f'"{target}" : {self.pick(rights)}' for target in self.some(self.types, 1))
 
     def access(self):
-        permission = self.pick(("read", "read", "write"))
-        return f'source : {self.policy.sid()}, target : {self.policy.sid()}, permission : "{permission}"'
+        permission = self.pick(('"read"', '"read"', '"write"', *self.policy.message.get("text", ())[:1]))
+        return f"source : {self.policy.sid()}, target : {self.policy.sid()}, permission : {permission}"
 
     def rule(self):
         return self.pick(self.steps())

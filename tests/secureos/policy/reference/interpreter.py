@@ -39,13 +39,14 @@ class Reference:
         self.bindings = [part for part in declarations if isinstance(part, psl.Binding)]
         self.profile, self.profiles, level = "empty", {"empty": {}}, 0
         self.models = {}
+        named = {part.name.text: part.type for part in declarations if isinstance(part, psl.TypeDeclaration)}
         for part in declarations:
             if isinstance(part, psl.AuditDefault):
                 self.profile, level = part.profile.text, part.level
             if isinstance(part, psl.AuditProfile):
                 self.profiles[part.name.text] = plain(part.levels)
             if isinstance(part, psl.ObjectDeclaration):
-                types = {row.name.text: getattr(row.type, "name", None) for row in part.types}
+                types = {row.name.text: named.get(getattr(row.type, "name", None), row.type) for row in part.types}
                 config = plain(part.fields[0].value) if part.fields else None
                 self.models[part.name.text] = MODELS[part.model.text](types, config)
         self.models["base"] = Base({}, None, level)

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 
+from secureos.policy import syntax as psl
 from tests.secureos.policy.reference import industrial, past, spending
 from tests.secureos.policy.reference.outcomes import Incorrect, look, need, without
 
@@ -67,7 +68,7 @@ class HashSet:
     start: Mapping[int, frozenset] = {}
 
     def __init__(self, types, config):
-        self.low, self.high = BOUNDS[types["Entry"]]
+        self.kind = types["Entry"]
         self.set_size, self.pool_size = config["set_size"], config["pool_size"]
 
     def rule(self, name, given, state, now):
@@ -78,20 +79,45 @@ class HashSet:
         need(sid in state)
         if name == "fini":
             return without(state, sid)
-        entry = given["entry"]
-        need(self.low <= entry <= self.high)
+        need(belongs(given["entry"], self.kind))
+        entry = key(given["entry"])
         if name == "remove":
             return {**state, sid: state[sid] - {entry}}
         need(entry in state[sid] or len(state[sid]) < self.set_size)
         return {**state, sid: state[sid] | {entry}}
 
     def value(self, name, given, state, now):
-        if not self.low <= given["entry"] <= self.high:
+        if not belongs(given["entry"], self.kind):
             raise Incorrect
-        return given["entry"] in look(state, given["sid"])
+        return key(given["entry"]) in look(state, given["sid"])
+
+    def comparable(self, found):
+        return [[sid, sorted(map(key, entries))] for sid, entries in found]
 
     def shown(self, state):
         return [[sid, sorted(state[sid])] for sid in sorted(state)]
+
+
+def key(entry):
+    """An entry as a text; one that is a text already stands for itself."""
+    return entry if isinstance(entry, str) else json.dumps(entry, sort_keys=True)
+
+
+def belongs(value, kind):
+    """Whether a value is of a type as the policy spells it."""
+    match kind:
+        case psl.Constant():
+            return type(value) is int and value == kind.value
+        case psl.NamedType(name="Boolean"):
+            return isinstance(value, bool)
+        case psl.NamedType():
+            low, high = BOUNDS[kind.name]
+            return type(value) is int and low <= value <= high
+        case psl.VariantType():
+            return any(belongs(value, option) for option in kind.options)
+        case psl.TupleType():
+            return len(value) == len(kind.items) and all(map(belongs, value, kind.items))
+    return value.keys() == dict(kind.fields).keys() and all(belongs(value[name], of) for name, of in kind.fields)
 
 
 class StaticMap:
@@ -100,7 +126,7 @@ class StaticMap:
     start: Mapping[int, tuple] = {}
 
     def __init__(self, types, config):
-        self.low, self.high = BOUNDS[types["Value"]]
+        self.low, self.high = BOUNDS[types["Value"].name]
         self.keys, self.pool_size = config["keys"], config["pool_size"]
 
     def rule(self, name, given, state, now):
@@ -190,18 +216,18 @@ class Mic:
 
 
 class Regex:
-    """Texts against patterns; always the whole text."""
+    """Texts against patterns: the whole text, or a piece of it."""
 
     start = None
 
     def __init__(self, types, config):
-        pass
+        self.holds = re.search if (config or {}).get("mode") == "search" else re.fullmatch
 
     def value(self, name, given, state, now):
         return given["text"] if name == "select" else self.chosen(given["pattern"], given["text"])
 
     def chosen(self, case, value):
-        return re.fullmatch(case, value) is not None
+        return self.holds(case, value) is not None
 
 
 class PointSet:

@@ -108,11 +108,12 @@ class PolicyMaker:
     def on_request(self):
         server, method = self.pick(tuple(SERVERS)), self.pick(METHODS)
         endpoint = self.pick(SERVERS[server])
-        where = [f"src={self.pick(CLASSES)}", f"dst={server}", f"endpoint={endpoint}", "interface=w.Act"]
+        where = [f"src={self.pick(CLASSES)}", f"dst={server}", f"endpoint={endpoint}"]
         where += ["component=w.Part"] if endpoint == "part.act" and self.maybe() else []
         if method != "Stop" and self.maybe(0.8):
-            return [*self.some(where), f"method={method}"], method
-        return self.some((*where, f"method={method}")), ""
+            return [*self.some((*where, "interface=w.Act")), f"method={method}"], method
+        # Several messages can come, but of one interface: what all of them have can be read.
+        return [*self.some((*where, f"method={method}")), "interface=w.Act"], "any"
 
     def on_response(self):
         where = (f"src={self.pick(tuple(SERVERS))}", f"dst={self.pick(CLASSES)}", "interface=w.Act")

@@ -40,23 +40,40 @@ class Flow(Theme):
 
 class HashSet(Theme):
     model, name = "HashSet", "ports"
+    kinds = ("UInt8", "SInt32", "UInt64", "Boolean", "[UInt8, Boolean]", "{ kind : UInt8, code : SInt32 }",
+             "UInt8 | Boolean", "Small")  # fmt: skip
 
     def configure(self):
-        self.config = f"""type Entry = {self.pick(("UInt8", "SInt32", "UInt64"))}
+        self.kind = self.pick(self.kinds[:3] if self.maybe() else self.kinds)
+        self.config = f"""type Entry = {self.kind}
     config = {{ set_size : {self.number(1, 3)}, pool_size : {self.number(1, 3)} }}"""
+
+    def declaration(self):
+        return f"type Small = [Boolean, {self.pick(('0', 'UInt8'))}]\n{super().declaration()}"
+
+    def entry(self, depth=1):
+        number, truth = self.policy.entry(depth), self.policy.comparison(0)
+        record = self.pick((f"{{ kind : {number}, code : 1 }}", *self.policy.message.get("heads", ())[:1]))
+        return {
+            "Boolean": truth,
+            "[UInt8, Boolean]": f"[{number}, {truth}]",
+            "{ kind : UInt8, code : SInt32 }": record,
+            "UInt8 | Boolean": self.pick((number, truth)),
+            "Small": f"[{truth}, {self.pick(('0', 'src_sid'))}]",
+        }.get(self.kind, number)
 
     def rule(self):
         name = self.pick(("init", "init", "fini", "add", "add", "remove"))
-        entry = f", entry : {self.policy.entry()}" if name in ("add", "remove") else ""
+        entry = f", entry : {self.entry()}" if name in ("add", "remove") else ""
         return f"ports.{name} {{ sid : {self.policy.sid()}{entry} }}"
 
     def steps(self):
-        add = f"ports.add {{ sid : {self.policy.sid()}, entry : {self.policy.entry(0)} }}"
+        add = f"ports.add {{ sid : {self.policy.sid()}, entry : {self.entry(0)} }}"
         has = f"assert ({self.truths(0)[0]})"
         return [f"ports.init {{ sid : {self.policy.sid()} }}", add, self.pick((has, self.rule())), self.rule()]
 
     def truths(self, depth):
-        return [f"ports.contains {{ sid : {self.policy.sid()}, entry : {self.policy.entry(depth)} }}"]
+        return [f"ports.contains {{ sid : {self.policy.sid()}, entry : {self.entry(depth)} }}"]
 
 
 class StaticMap(Theme):
@@ -135,6 +152,9 @@ class Mic(Theme):
 
 class Regex(Theme):
     model, name = "Regex", "re"
+
+    def configure(self):
+        self.config = self.pick(("", "", 'config = { mode : "whole" }', 'config = { mode : "search" }'))
 
     def rule(self):
         return f"assert ({self.truths(0)[0]})"

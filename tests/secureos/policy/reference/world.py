@@ -9,13 +9,15 @@ from secureos.policy import Event
 FILES = {
     "w/Act.idl": """package w.Act
 struct Head { UInt8 kind; SInt32 code; }
+union Either { UInt8 one; SInt32 other; }
 interface {
     Set(in SInt32 level, in UInt8 mode, in UInt64 big, in string<16> text, in sequence<string<8>, 4> tags,
         in sequence<SInt32, 4> values, in Head head, in sequence<Head, 2> heads, in array<UInt8, 3> bits,
         out UInt8 mode, error UInt8 mode);
     Put(in UInt8 mode, in sequence<UInt8, 4> list, out UInt8 mode);
-    Ask(in string<16> text, in string<16> other, in UInt8 mode, in UInt8 kind, in SInt32 level, in Head head);
-    Stop();
+    Ask(in string<16> text, in string<16> other, in UInt8 mode, in UInt8 kind, in SInt32 level, in Head head,
+        in Either either, in Handle handle, in bytes<4> raw);
+    Stop(in UInt8 mode);
 }""",
     "w/Tell.idl": """package w.Tell
 interface {
@@ -55,7 +57,8 @@ FIELDS = {
         "heads": ("message.head", "message.heads", "message.heads.[0]"),
     },
     "Ask": {
-        "int": ("message.level", "message.mode", "message.mode", "message.kind", "message.head.code"),
+        "int": ("message.level", "message.mode", "message.mode", "message.kind", "message.head.code",
+                "message.either.one", "message.either.other", "message.handle.handle", "message.handle.rights"),
         "signed": ("message.level",),
         "text": ("message.text", "message.other"),
         "heads": ("message.head",),
@@ -69,6 +72,7 @@ FIELDS = {
     },
     "Note": {"int": ("message.mode",)},
     "reply": {"int": ("message.mode",)},
+    "any": {"int": ("message.mode",)},
     "": {},
 }  # fmt: skip
 
@@ -189,11 +193,15 @@ class MessageMaker:
         head = {"kind": 0, "code": self.source.choice((0, 0, 1))}
         return {
             **{"text": self.text(), "other": self.text(), "mode": self.small(), "kind": kind},
-            **{"level": self.number(), "head": head},
+            **{"level": self.number(), "head": head, "either": {self.source.choice(("one", "other")): self.small()}},
+            **{"handle": self.handle(), "raw": self.source.randbytes(self.source.randint(0, 4))},
         }
 
+    def handle(self):
+        return {"handle": self.source.choice((1, 2, 3, 2**64 - 1)), "rights": self.small()}
+
     def stop(self):
-        return {}
+        return {"mode": self.small()}
 
     def report(self):
         tags, values = self.rows(("a", "b", *TAGS))
