@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,9 @@ from secureos.kernel.errors import ImageError
 from secureos.kernel.quota import NAMES, Quota, wrong_limits
 from secureos.policy import PolicyError
 from secureos.xdl import Catalogue, TaskClass
+
+SUFFIXES = (".yaml", ".edl", ".cdl", ".idl", ".st", ".toml")
+"""What the files that make an image are called; policies are an artefact of their own."""
 
 _MAX_BYTES = 1_000_000
 _ENTITY_KEYS = ("name", "task", "path", "connections", "args", "env", "quota")
@@ -52,13 +57,20 @@ class Image:
         folder: Where it was read from.
         catalogue: The interface descriptions, for the policy that goes with the image.
         tasks: In starting order.
-        sha256: Over the wiring and every interface description, by file name; not over any policy.
+        files: The SHA-256 of each of its files, by name: wiring, descriptions, control programs; not of any policy.
+        programs: The SHA-256 of the source of each task class's program; empty as long as nothing was signed.
     """
 
     folder: Path
     catalogue: Catalogue
     tasks: tuple[TaskSpec, ...]
-    sha256: str
+    files: Mapping[str, str]
+    programs: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def sha256(self) -> str:
+        """One hash over the hashes of files and programs."""
+        return image_sha256(self.files, self.programs)
 
 
 def load_image(folder: Path, *, include: Sequence[Path] = ()) -> Image:
@@ -72,7 +84,44 @@ def load_image(folder: Path, *, include: Sequence[Path] = ()) -> Image:
     specs = reader.read()
     if reader.mistakes:
         raise ImageError("\n".join(reader.mistakes))
-    return Image(folder, catalogue, _in_starting_order(specs), _digest((folder, *include)))
+    return Image(folder, catalogue, _in_starting_order(specs), file_hashes((folder, *include)))
+
+
+def image_files(folders: Iterable[Path]) -> dict[str, Path]:
+    """The files that make an image, by their names below its folders.
+
+    Raises:
+        ImageError: Two of the folders hold a file of the same name.
+    """
+    files: dict[str, Path] = {}
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            name = path.relative_to(folder).as_posix()
+            if path.suffix not in SUFFIXES or not path.is_file():
+                continue
+            if name in files:
+                raise ImageError(f"`{name}` is in `{folder}` and in `{files[name].parent}`; an image has it once")
+            files[name] = path
+    return files
+
+
+def file_hashes(folders: Iterable[Path]) -> dict[str, str]:
+    """The SHA-256 of each file that makes an image, by name.
+
+    Raises:
+        ImageError: Two of the folders hold a file of the same name, or one cannot be read.
+    """
+    files = image_files(folders)
+    try:
+        return {name: hashlib.sha256(files[name].read_bytes()).hexdigest() for name in sorted(files)}
+    except OSError as failure:
+        raise ImageError(f"`{failure.filename}` cannot be read: {failure.strerror}") from failure
+
+
+def image_sha256(files: Mapping[str, str], programs: Mapping[str, str]) -> str:
+    """One hash over the hashes of files and programs."""
+    text = json.dumps({"files": dict(files), "programs": dict(programs)}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class _Reader:
@@ -202,13 +251,3 @@ def _in_starting_order(specs: Sequence[TaskSpec]) -> tuple[TaskSpec, ...]:
         for spec in ready:
             order.append(waiting.pop(spec.task))
     return tuple(order)
-
-
-def _digest(folders: Iterable[Path]) -> str:
-    total = hashlib.sha256()
-    for folder in folders:
-        for path in sorted(folder.rglob("*")):
-            if path.suffix in (".yaml", ".edl", ".cdl", ".idl", ".st", ".toml"):
-                total.update(f"{path.relative_to(folder).as_posix()}\0".encode())
-                total.update(hashlib.sha256(path.read_bytes()).digest())
-    return total.hexdigest()

@@ -3,6 +3,7 @@
 import pytest
 
 from secureos.kernel import ImageError, load_image
+from secureos.kernel.image import file_hashes
 
 
 def test_tasks_come_servers_first(folder):
@@ -70,3 +71,12 @@ def test_not_there_and_not_text(folder):
     (folder / "init.yaml").unlink()
     with pytest.raises(ImageError, match="cannot be read"):
         load_image(folder)
+
+
+def test_a_file_that_cannot_be_read(folder, monkeypatch):
+    def fail(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("pathlib.Path.read_bytes", fail)
+    with pytest.raises(ImageError, match=r"cannot be read: Permission denied"):
+        file_hashes([folder])
