@@ -11,9 +11,10 @@ from secureos.kernel.errors import (
     TaskHung,
 )
 from secureos.kernel.image import Connection, Image, TaskSpec, load_image
-from secureos.kernel.kernel import Clock, Kernel, Task
+from secureos.kernel.kernel import Clock, Kernel
 from secureos.kernel.program import Answer, Notice, Program, Reply, Request, ReturnCode, System
 from secureos.kernel.security_module import SecurityModule
+from secureos.kernel.task import Task, TaskState
 
 __all__ = [
     "Answer",
@@ -38,5 +39,6 @@ __all__ = [
     "TaskFault",
     "TaskHung",
     "TaskSpec",
+    "TaskState",
     "load_image",
 ]

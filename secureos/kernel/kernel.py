@@ -1,35 +1,54 @@
-"""Tasks, channels and messages.
+"""Tasks at work: their start, their messages, their faults.
 
-Every message travels through one function, `Kernel._exchange`: capability (does the caller hold the channel?),
-structure (does the message fit its interface description?), verdict (what does the security module say?), and
-only then delivery; the reply goes the same way back. In process a call is a plain function call.
+Every message travels through one function, `Kernel._exchange`: structure (does the message fit its interface
+description?), capability (does the sender hold what it passes on, with the right to?), verdict (what does the security
+module say?), and only then delivery; the reply goes the same way back. Who calls by a name or a handle that it does
+not hold does not get that far.
+
+In process a call is a plain function call: `Call` hands the request over, the server's return is its `Reply`. So a
+reply without a request, a second reply, a reply to somebody else and a reply out of order cannot be expressed. The same
+request sent twice is two requests with a verdict each; against replay of what came from outside stand the policy's
+models.
 """
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Literal, Protocol
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol, TypeVar
 
 from secureos.audit import AuditLog, Record
-from secureos.kernel.errors import ImageError, StartRefused
-from secureos.kernel.image import Image, TaskSpec
-from secureos.kernel.program import NO_FIELDS, Answer, Fields, Program, Reply, Request, ReturnCode
+from secureos.kernel.activation import Activation
+from secureos.kernel.copies import NoMessageError, own_copy
+from secureos.kernel.errors import (
+    HandleError,
+    ImageError,
+    KernelError,
+    QuotaExceeded,
+    StartRefused,
+    TaskCrashed,
+    TaskFault,
+)
+from secureos.kernel.handles import CHANNEL, Handle, Handles
+from secureos.kernel.image import Image
+from secureos.kernel.operations import HandleOperations
+from secureos.kernel.program import Answer, Fields, Program, Reply, Request, ReturnCode
+from secureos.kernel.records import Decision, EventKind, Message, short, shown, told
+from secureos.kernel.rights import CALL, TRANSFER
 from secureos.kernel.security_module import SecurityModule
-from secureos.policy import Event, Policy, Verdict
-from secureos.xdl import Method
+from secureos.kernel.system import TaskSystem
+from secureos.kernel.task import Route, Task, TaskState, Work
+from secureos.kernel.transfer import Transfer
+from secureos.policy import Event, Policy
 
-KERNEL_CLASS = "kl.core.Core"
-INIT_CLASS = "Einit"
+KERNEL_CLASS: Final = "kl.core.Core"
+INIT_CLASS: Final = "Einit"
 _KERNEL_SID, _INIT_SID = 1, 2
 
-EventKind = Literal["execute", "request", "response", "error", "security"]
-Decision = Literal["granted", "denied"]
+Result = TypeVar("Result")
 
-# How much of a refused message an audit record shows.
-_LONGEST_TEXT, _MOST_ITEMS, _DEEPEST = 200, 64, 8
+Carried = dict[str, Any] | Transfer
+"""A message that may be delivered: its fields, or a transfer that makes them."""
 
 
 class Clock(Protocol):
@@ -40,61 +59,6 @@ class Clock(Protocol):
         """Nanoseconds since the host's zero; never runs backwards."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Message:
-    """One message on its way, as the security module and the audit see it."""
-
-    kind: EventKind
-    source: Task
-    target: Task | None
-    endpoint: str
-    method: str
-    fields: Fields
-
-
-class Task:
-    """A running program with its identity, its channels and its devices."""
-
-    def __init__(self, sid: int, spec: TaskSpec, program: Program, devices: Mapping[str, Any]) -> None:
-        self.sid = sid
-        self.spec = spec
-        self.name = spec.task
-        self.class_name = spec.task_class.name
-        self.program = program
-        self.devices = devices
-        self.channels: dict[str, Task] = {}
-        self.serving = False
-
-
-class _TaskSystem:
-    """The kernel interface of one task: the only thing that its program is handed."""
-
-    def __init__(self, kernel: Kernel, task: Task) -> None:
-        self.__kernel = kernel
-        self.__task = task
-
-    @property
-    def task(self) -> str:
-        return self.__task.name
-
-    @property
-    def args(self) -> tuple[str, ...]:
-        return self.__task.spec.args
-
-    @property
-    def now_ns(self) -> int:
-        return self.__kernel.now_ns
-
-    def call(self, channel: str, endpoint: str, method: str, fields: Fields = NO_FIELDS) -> Answer:
-        return self.__kernel.call(self.__task, channel, endpoint, method, fields)
-
-    def report(self, method: str, fields: Fields) -> Answer:
-        return self.__kernel.report(self.__task, method, fields)
-
-    def device(self, name: str) -> Any:  # noqa: ANN401
-        return self.__task.devices[name]
-
-
 class Kernel:
     """One booted image under one policy.
 
@@ -103,27 +67,57 @@ class Kernel:
         policy: What is granted.
         clock: The host's time.
         audit: Where verdicts are recorded.
+        host_errors: What devices raise that concerns the host and not the task: out of `activate` and `enter` it goes
+            through to the host instead of counting as the task's crash.
+
+    Attributes:
+        tasks: By name, servers before their clients.
+        restarts: How often tasks were started again, in all.
+        on_failed: Called with the name of a task that will not be started again.
     """
 
-    def __init__(self, image: Image, policy: Policy, clock: Clock, audit: AuditLog | None = None) -> None:
+    def __init__(
+        self,
+        image: Image,
+        policy: Policy,
+        clock: Clock,
+        audit: AuditLog | None = None,
+        *,
+        host_errors: tuple[type[Exception], ...] = (),
+    ) -> None:
         self.image = image
         self.audit = audit if audit is not None else AuditLog()
         self.tasks: dict[str, Task] = {}
+        self.on_failed: Callable[[str], None] = lambda _: None
         self._module = SecurityModule(policy)
         self._clock = clock
+        self.host_errors = host_errors
+        self._handles = Handles()
+        self.operations = HandleOperations(self, self._handles, self._new_sid)
         self._chain = 0  # the call chain under way; 0 between chains
         self._last_chain = 0
+        self._last_sid = _INIT_SID
 
     @property
     def now_ns(self) -> int:
         """The host's time (ns)."""
         return self._clock.now_ns
 
-    def boot(self, programs: Mapping[str, Program], devices: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+    @property
+    def restarts(self) -> int:
+        """How often tasks were started again."""
+        return sum(task.restarts.count for task in self.tasks.values())
+
+    # ---- what the host does ----------------------------------------------------------------------------------------
+
+    def boot(
+        self, programs: Mapping[str, Callable[[], Program]], devices: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
         """Start every task of the image, servers before their clients, each under an `execute` verdict.
 
         Args:
-            programs: The code of each task, by task name; registered by the host, never imported by name.
+            programs: What makes the program of each task, by task name: called again for each restart. Registered by
+                the host, never imported by name.
             devices: The devices granted to each task, by task name and device name.
 
         Raises:
@@ -135,117 +129,234 @@ class Kernel:
         # The kernel starts itself and the initial task; a refusal of these ends the start as any other does.
         self._execute(_KERNEL_SID, KERNEL_CLASS, _KERNEL_SID, KERNEL_CLASS, KERNEL_CLASS)
         self._execute(_KERNEL_SID, KERNEL_CLASS, _INIT_SID, INIT_CLASS, INIT_CLASS)
-        for offset, spec in enumerate(self.image.tasks, start=1):
-            task = Task(_INIT_SID + offset, spec, programs[spec.task], grants.get(spec.task, {}))
-            self._execute(_INIT_SID, INIT_CLASS, task.sid, task.class_name, task.name)
-            for connection in spec.connections:
-                task.channels[connection.id] = self.tasks[connection.target]
+        for spec in self.image.tasks:
+            table = self._handles.table(spec.task)
+            task = Task(spec, programs[spec.task], grants.get(spec.task, {}), table)
+            self._admit(task)
             self.tasks[task.name] = task
+            self._connect(task)
         for task in self.tasks.values():
-            task.program.start(_TaskSystem(self, task))
+            task.program.start(TaskSystem(self, task))
 
-    def call(self, caller: Task, channel: str, endpoint: str, method: str, fields: Fields) -> Answer:
-        """A request from `caller` over one of its channels, and the reply."""
-        request = Request(endpoint, method, fields)
-        outermost = self._open_chain()
-        try:
-            server = caller.channels.get(channel) if isinstance(channel, str) else None
-            if server is None:
-                return self._no_channel(caller, channel, request)
-            return self._exchange(caller, server, request)
-        finally:
-            if outermost:
-                self._chain = 0
+    def tick(self) -> None:
+        """At the beginning of each scan: start those tasks again whose wait is over.
 
-    def report(self, caller: Task, method: str, fields: Fields) -> Answer:
-        """A message from `caller` to the security module itself, through its security interface."""
-        interface = caller.spec.task_class.security
-        described = interface.methods.get(method) if interface is not None and isinstance(method, str) else None
-        message = _Message("security", caller, None, "", method, fields)
-        outermost = self._open_chain()
-        try:
-            if described is None:
-                return self._malformed(message, f"class `{caller.class_name}` has no security method `{method}`")
-            wrong = described.check_inputs(fields)
-            if wrong is not None:
-                return self._malformed(message, wrong)
-            return self._judge(message, described) or Answer(ReturnCode.OK)
-        finally:
-            if outermost:
-                self._chain = 0
+        Raises:
+            KernelError: A call chain is under way.
+        """
+        self._between_chains("tasks are started again")
+        now_ns = self.now_ns
+        for task in self.tasks.values():
+            due_ns = task.restarts.due_ns
+            if due_ns is not None and due_ns <= now_ns:
+                self._restart(task)
+
+    async def activate(self, name: str, phase: str) -> bool:
+        """Let a task do one piece of its cyclic work; False if it does not run, or no longer.
+
+        While its program awaits a device, other chains may pass, and call it, too.
+        """
+        task = self.tasks[name]
+        if task.state is not TaskState.RUNNING:
+            return False
+        return await Activation(self, task, self._work(task, self._next_chain()), phase)
+
+    def enter(self, name: str, work: Callable[[], Result]) -> Result:
+        """Let a device that the host granted call into its task's program, as for a client's request.
+
+        Raises:
+            TaskFault: The task does not run, or was stopped by a fault while it worked.
+        """
+        task = self.tasks[name]
+        if task.state is not TaskState.RUNNING:
+            raise TaskFault(f"task `{name}` is stopped")
+        return self.within(task, self._work(task, self._chain or self._next_chain()), work, passes=self.host_errors)
+
+    def fail(self, name: str, fault: TaskFault) -> None:
+        """Stop a task that the host found dead between messages.
+
+        Raises:
+            KernelError: A call chain is under way.
+        """
+        self._between_chains("a task is stopped from outside")
+        task = self.tasks[name]
+        self._stop(task, task.run, str(fault))
+
+    def swap(self, policy: Policy) -> None:
+        """Put another policy in force; objects that it declares alike keep their state.
+
+        Raises:
+            KernelError: A call chain is under way; the old policy stays.
+        """
+        self._between_chains("a policy is put in force")
+        self._module.swap(policy)
+        reason = f"the policy in force is {policy.sha256}"
+        self._add("policy", KERNEL_CLASS, "", decision="granted", rule="kernel", reason=reason)
 
     def snapshot(self) -> dict[str, Any]:
         """Everything the kernel, the security module and the programs know, as plain values; between chains only."""
         return {
             "last_chain": self._last_chain,
+            "last_sid": self._last_sid,
             "module": self._module.snapshot(),
             "audit": self.audit.snapshot(),
-            "programs": {name: task.program.snapshot() for name, task in self.tasks.items()},
+            "handles": self._handles.snapshot(),
+            "tasks": {
+                name: {
+                    "sid": task.sid,
+                    "state": task.state.value,
+                    "restarts": task.restarts.snapshot(),
+                    "program": task.program.snapshot() if task.state is TaskState.RUNNING else None,
+                }
+                for name, task in self.tasks.items()
+            },
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what `snapshot` gave; the same image must have been booted."""
-        self._last_chain = state["last_chain"]
+        for name, inner in state["tasks"].items():
+            self._restore_task(self.tasks[name], inner)
+        # A program that had to be started for this may have called and reported; all of that is overwritten here.
+        self._last_chain, self._last_sid = state["last_chain"], state["last_sid"]
         self._module.restore(state["module"])
+        self._handles.restore(state["handles"])
         self.audit.restore(state["audit"])
-        for name, inner in state["programs"].items():
-            self.tasks[name].program.restore(inner)
 
-    # ---- one exchange ------------------------------------------------------------------------------------------
+    def _restore_task(self, task: Task, state: dict[str, Any]) -> None:
+        ran, task.state = task.state is TaskState.RUNNING, TaskState(state["state"])
+        task.sid = state["sid"]
+        task.restarts.restore(state["restarts"])
+        if task.state is not TaskState.RUNNING:
+            task.run += 1
+            return
+        if not ran:
+            self._launch(task)
+        task.program.restore(state["program"])
 
-    def _exchange(self, caller: Task, server: Task, request: Request) -> Answer:
+    # ---- what a task's `System` asks -------------------------------------------------------------------------------
+
+    def call(  # noqa: PLR0917 -- in the order of `System.call`, on the way of every message
+        self, caller: Task, run: int, channel: object, endpoint: str, method: str, fields: Fields
+    ) -> Answer:
+        """A request from `caller` over a channel or by a handle, and the reply."""
+        self.charge(caller, run)
+        if self._chain:
+            return self._called(caller, channel, endpoint, method, fields)
+        self._chain = self._next_chain()
+        try:
+            return self._called(caller, channel, endpoint, method, fields)
+        finally:
+            self._chain = 0
+
+    def report(self, caller: Task, run: int, method: str, fields: Fields) -> Answer:
+        """A message from `caller` to the security module itself, through its security interface."""
+        self.charge(caller, run)
+        if self._chain:
+            return self._reported(caller, method, fields)
+        self._chain = self._next_chain()
+        try:
+            return self._reported(caller, method, fields)
+        finally:
+            self._chain = 0
+
+    def charge(self, task: Task, run: int) -> None:
+        """Count one kernel call against the quota of what a task is at.
+
+        Raises:
+            QuotaExceeded: There were too many.
+            TaskFault: The run of the task that asks is over.
+        """
+        if task.run != run:
+            raise TaskFault(f"task `{task.name}` was stopped")
+        if not task.busy:  # the host asks through the task's system
+            task.work = self._work(task, 0)
+        task.work.calls -= 1
+        if task.work.calls < 0:
+            raise QuotaExceeded(f"task `{task.name}` used more than its {task.quota.calls} kernel calls")
+
+    def record_refusal(self, task: Task, operation: str, reason: str) -> None:
+        """Record that a handle could not be used as a task wished."""
+        self.audit.count(granted=False, rule="capability")
+        self._add("handle", task.name, "", method=operation, rule="capability", reason=reason)
+
+    # ---- one exchange ----------------------------------------------------------------------------------------------
+
+    def _called(self, caller: Task, channel: object, endpoint: str, method: str, fields: Fields) -> Answer:
+        way = caller.table.channels.get(channel) if type(channel) is str else None
+        if way is None:
+            try:
+                way = self._by_handle(caller, channel)
+            except HandleError as refusal:
+                message = Message("request", caller, None, endpoint, method, fields)
+                return self._incapable(message, refusal)
+        server = self.tasks[way.resource.provider]
+        if way.revoked:  # only a static channel comes here revoked; it will be there again
+            return Answer(ReturnCode.FAILED, reason=f"task `{server.name}` is stopped")
+        return self._exchange(caller, server, endpoint, method, fields)
+
+    def _by_handle(self, caller: Task, channel: object) -> Handle:
+        if type(channel) is not int:
+            raise HandleError(ReturnCode.NOT_CONNECTED, f"task `{caller.name}` holds no channel `{short(channel)}`")
+        way = caller.table.use(channel, CALL)
+        if way.resource.kind != CHANNEL:
+            raise HandleError(ReturnCode.HANDLE_FOREIGN, f"handle {channel} of task `{caller.name}` leads to no task")
+        return way
+
+    def _exchange(self, caller: Task, server: Task, endpoint: str, method: str, fields: Fields) -> Answer:
         """INVARIANT: the only way by which a message travels from one task to another."""
-        message = _Message("request", caller, server, request.endpoint, request.method, request.fields)
-        method = self._described(server, request.endpoint, request.method)
-        if method is None:
-            lacking = f"class `{server.class_name}` has no method `{request.endpoint}.{request.method}`"
-            return self._malformed(message, lacking)
-        wrong = method.check_inputs(request.fields)
-        if wrong is not None:
-            return self._malformed(message, wrong)
-        refused = self._judge(message, method)
-        if refused is not None:
-            return refused
-        if server.serving:
+        route = server.route(endpoint, method)
+        if route is None:
+            lacking = f"class `{server.class_name}` has no method `{short(endpoint)}.{short(method)}`"
+            return self._malformed(Message("request", caller, server, endpoint, method, fields), lacking)
+        asked = self._carry(Message("request", caller, server, endpoint, method, fields), route)
+        if isinstance(asked, Answer):
+            return asked
+        if server.busy:
             # A synchronous server that is asked by its own call chain would wait for itself.
             return Answer(ReturnCode.BUSY, reason=f"task `{server.name}` is already serving this call chain")
-        reply = self._serve(server, message, request)
-        if reply is None:
-            return Answer(ReturnCode.FAILED, reason=f"task `{server.name}` failed while serving `{request.method}`")
-        return self._return(message, method, reply)
-
-    def _serve(self, server: Task, message: _Message, request: Request) -> Reply | None:
-        server.serving = True
         try:
-            return server.program.serve(request)
-        except Exception as failure:
-            # The client learns that the server failed; the host's run goes on.
-            self._record(message, "denied", "kernel", f"task `{server.name}` failed: {failure!r}")
-            return None
-        finally:
-            server.serving = False
-
-    def _return(self, request: _Message, method: Method, reply: Reply) -> Answer:
-        server, client = request.target, request.source
-        assert server is not None
+            request = Request(endpoint, method, _delivered(asked))
+            reply = self.within(server, self._work(server, self._chain), _reply, server.program, request)
+        except TaskFault as fault:
+            return Answer(fault.code, reason=f"task `{server.name}` was stopped while serving `{method}`")
         kind: EventKind = "error" if reply.error else "response"
-        message = _Message(kind, server, client, request.endpoint, request.method, reply.fields)
-        wrong = method.check_errors(reply.fields) if reply.error else method.check_outputs(reply.fields)
+        answered = self._carry(Message(kind, server, caller, endpoint, method, reply.fields), route)
+        if isinstance(answered, Answer):
+            return answered
+        return Answer(ReturnCode.OK, _delivered(answered), reply.error)
+
+    def _carry(self, message: Message, route: Route) -> Carried | Answer:
+        """Structure, capability, verdict: what may be delivered, or the refusal."""
+        check, handles = route[message.kind]
+        try:
+            fields = own_copy(message.fields)
+        except NoMessageError as failure:
+            return self._malformed(message, str(failure))
+        wrong = check(fields)
         if wrong is not None:
             return self._malformed(message, wrong)
-        return self._judge(message, method) or Answer(ReturnCode.OK, reply.fields, reply.error)
+        if handles is None:
+            return self._judge(message, fields) or fields
+        receiver = message.target
+        assert receiver is not None
+        try:
+            transfer = Transfer(self._handles, handles, fields, sender=message.source.table, receiver=receiver.table)
+        except HandleError as refusal:
+            return self._incapable(message, refusal)
+        return self._judge(message, transfer.shown) or transfer
 
-    def _described(self, server: Task, endpoint: object, method: object) -> Method | None:
-        """The method that a client names; what it names may be anything."""
-        if not (isinstance(endpoint, str) and isinstance(method, str)):
-            return None
-        found = server.spec.task_class.endpoints.get(endpoint)
-        return None if found is None else found.interface.methods.get(method)
+    def _reported(self, caller: Task, method: str, fields: Fields) -> Answer:
+        message = Message("security", caller, None, "", method, fields)
+        route = caller.report(method)
+        if route is None:
+            return self._malformed(message, f"class `{caller.class_name}` has no security method `{short(method)}`")
+        carried = self._carry(message, route)
+        return carried if isinstance(carried, Answer) else Answer(ReturnCode.OK)
 
-    # ---- verdicts ----------------------------------------------------------------------------------------------
+    # ---- verdicts --------------------------------------------------------------------------------------------------
 
-    def _judge(self, message: _Message, method: Method) -> Answer | None:
-        """Ask for a verdict and record it; None when granted."""
+    def _judge(self, message: Message, fields: Fields) -> Answer | None:
+        """Ask for a verdict on a message with these fields, and record it; None when granted."""
         source, target = message.source, message.target
         verdict = self._module.decide(
             Event(
@@ -256,94 +367,191 @@ class Kernel:
                 src=source.class_name,
                 dst=target.class_name if target is not None else None,
                 endpoint=message.endpoint,
-                method=method.name,
-                message=message.fields,
+                method=message.method,
+                message=fields,
             )
         )
         self.audit.count(granted=verdict.granted, rule=verdict.rule)
         if verdict.audited:  # the policy's audit profiles say which verdicts are; all of them are counted
             decision: Decision = "granted" if verdict.granted else "denied"
-            self._record(message, decision, verdict.rule, verdict.reason)
+            self._record(message, fields, decision=decision, rule=verdict.rule, reason=verdict.reason)
         if verdict.granted:
             return None
         return Answer(ReturnCode.SECURITY_DISALLOW, reason=verdict.reason)
 
-    def _malformed(self, message: _Message, wrong: str) -> Answer:
+    def _malformed(self, message: Message, wrong: str) -> Answer:
         """A message that does not fit its description is refused before any rule is asked, and always recorded."""
         reason = f"malformed message: {wrong}"
         self.audit.count(granted=False, rule="structure")
-        self._record(message, "denied", "structure", reason)
+        self._record(message, message.fields, decision="denied", rule="structure", reason=reason)
         return Answer(ReturnCode.INVALID_ARGUMENT, reason=reason)
 
-    def _no_channel(self, caller: Task, channel: str, request: Request) -> Answer:
-        reason = f"task `{caller.name}` holds no channel `{channel}`"
+    def _incapable(self, message: Message, refusal: HandleError) -> Answer:
+        """Nor is a rule asked about what the sender could not send in any case."""
         self.audit.count(granted=False, rule="capability")
-        message = _Message("request", caller, None, request.endpoint, request.method, request.fields)
-        self._record(message, "denied", "capability", reason)
-        return Answer(ReturnCode.NOT_CONNECTED, reason=reason)
+        self._record(message, message.fields, decision="denied", rule="capability", reason=str(refusal))
+        return Answer(refusal.code, reason=str(refusal))
 
     def _execute(self, src_sid: int, src: str, dst_sid: int, dst: str, name: str) -> None:
-        event = Event(
-            kind="execute",
-            at_ns=self._clock.now_ns,
-            src_sid=src_sid,
-            dst_sid=dst_sid,
-            src=src,
-            dst=dst,
-            endpoint="",
-            method="",
-            message=NO_FIELDS,
-        )
-        verdict: Verdict = self._module.decide(event)
+        event = Event("execute", self._clock.now_ns, src_sid, dst_sid, src, dst)
+        verdict = self._module.decide(event)
         self.audit.count(granted=verdict.granted, rule=verdict.rule)
         decision: Decision = "granted" if verdict.granted else "denied"
-        self.audit.add(
-            Record(
-                number=self.audit.next_number,
-                at_ns=event.at_ns,
-                chain=0,
-                event="execute",
-                src=src,
-                dst=name,
-                endpoint="",
-                method="",
-                decision=decision,
-                rule=verdict.rule,
-                reason=verdict.reason,
-            )
-        )
+        self._add("execute", src, name, decision=decision, rule=verdict.rule, reason=verdict.reason)
         if not verdict.granted:
             raise StartRefused(f"task `{name}` of class `{dst}` may not start: {verdict.reason} ({verdict.rule})")
 
-    def _record(self, message: _Message, decision: Decision, rule: str, reason: str) -> None:
+    def _record(self, message: Message, fields: object, *, decision: Decision, rule: str, reason: str) -> None:
+        self._add(
+            message.kind,
+            message.source.name,
+            message.target.name if message.target is not None else "",
+            endpoint=short(message.endpoint),
+            method=short(message.method),
+            decision=decision,
+            rule=rule,
+            reason=reason,
+            message=shown(fields),
+        )
+
+    def _add(
+        self,
+        event: str,
+        src: str,
+        dst: str,
+        *,
+        rule: str,
+        reason: str,
+        endpoint: str = "",
+        method: str = "",
+        decision: Decision = "denied",
+        message: dict[str, Any] | None = None,
+    ) -> None:
         self.audit.add(
             Record(
                 number=self.audit.next_number,
                 at_ns=self._clock.now_ns,
                 chain=self._chain,
-                event=message.kind,
-                src=message.source.name,
-                dst=message.target.name if message.target is not None else "",
-                endpoint=_short(message.endpoint),
-                method=_short(message.method),
+                event=event,
+                src=src,
+                dst=dst,
+                endpoint=endpoint,
+                method=method,
                 decision=decision,
                 rule=rule,
                 reason=reason,
-                message=_shown(message.fields),
+                message=message,
             )
         )
 
-    # ---- small things ------------------------------------------------------------------------------------------
+    # ---- tasks at work, and their faults ---------------------------------------------------------------------------
 
-    def _open_chain(self) -> bool:
-        """Begin a call chain unless one is under way; whether this call is the outermost."""
-        if self._chain:
-            return False
+    def within(
+        self,
+        task: Task,
+        work: Work,
+        function: Callable[..., Result],
+        *args: object,
+        passes: tuple[type[Exception], ...] = (),
+    ) -> Result:
+        """Let a task's program do a piece of work; whatever it does wrong stops the task.
+
+        Raises:
+            TaskFault: What it did wrong.
+        """
+        before, was_busy, chain, run = task.work, task.busy, self._chain, task.run
+        task.work, task.busy, self._chain = work, True, work.chain
+        try:
+            result = function(*args)
+            if work.calls < 0 or work.steps < 0:  # its program kept to itself that it was told so
+                raise QuotaExceeded(f"task `{task.name}` used more than its quota and went on")
+            if task.run != run:
+                raise TaskFault(f"task `{task.name}` was stopped")
+            return result
+        except passes:
+            raise
+        except TaskFault as fault:
+            self._stop(task, run, str(fault))
+            raise
+        except (Exception, SystemExit) as failure:
+            crash = TaskCrashed(f"task `{task.name}` crashed: {told(failure)}")
+            self._stop(task, run, str(crash))
+            raise crash from failure
+        finally:
+            task.work, task.busy, self._chain = before, was_busy, chain
+
+    def _stop(self, task: Task, run: int, why: str) -> None:
+        """End a run of a task, unless it ended before: nothing that it holds or provides works any more."""
+        if task.run != run or task.state is not TaskState.RUNNING:
+            return
+        task.run += 1
+        task.state = TaskState.STOPPED
+        self._handles.drop(task.name)
+        due_ns = task.restarts.fault(self.now_ns, task.quota)
+        then = "it is not started again" if due_ns is None else f"it is started again at {due_ns} ns"
+        self._add("fault", task.name, "", rule="kernel", reason=f"{why}; {then}")
+        if due_ns is None:
+            self._give_up(task)
+
+    def _give_up(self, task: Task) -> None:
+        task.state, task.restarts.due_ns = TaskState.FAILED, None
+        self.on_failed(task.name)
+
+    def _restart(self, task: Task) -> None:
+        try:
+            self._admit(task)
+        except StartRefused:
+            self._give_up(task)
+            return
+        task.state = TaskState.RUNNING
+        task.restarts.started(self.now_ns)
+        self._connect(task)
+        reason = f"task `{task.name}` is started again, for the {task.restarts.count}. time"
+        self._add("fault", task.name, "", decision="granted", rule="kernel", reason=reason)
+        with contextlib.suppress(TaskFault):  # then the task is stopped again
+            self.within(task, self._work(task, self._next_chain()), self._launch, task)
+
+    def _launch(self, task: Task) -> None:
+        task.program = task.make()
+        task.program.start(TaskSystem(self, task))
+
+    def _admit(self, task: Task) -> None:
+        """A security identifier for a run of a task, and the verdict on its start."""
+        task.sid = self._new_sid()
+        self._execute(_INIT_SID, INIT_CLASS, task.sid, task.class_name, task.name)
+
+    def _connect(self, task: Task) -> None:
+        """Lay the static channels from and to a task that starts."""
+        self._handles.open_channel(task.sid, task.name)
+        for client in self.tasks.values():
+            for connection in client.spec.connections:
+                if task in (client, self.tasks[connection.target]) and self._both_run(client, connection.target):
+                    rights = CALL | (TRANSFER if connection.transfer else 0)
+                    self._handles.connect(client.table, connection.id, connection.target, rights=rights)
+
+    def _both_run(self, client: Task, server: str) -> bool:
+        return client.state is TaskState.RUNNING and self.tasks[server].state is TaskState.RUNNING
+
+    # ---- small things ----------------------------------------------------------------------------------------------
+
+    def _work(self, task: Task, chain: int) -> Work:
+        return Work(chain, task.quota.calls, task.quota.steps)
+
+    def _next_chain(self) -> int:
         self._last_chain += 1
-        self._chain = self._last_chain
-        return True
+        return self._last_chain
 
-    def _check_host(self, programs: Mapping[str, Program], devices: Mapping[str, Mapping[str, Any]]) -> None:
+    def _new_sid(self) -> int:
+        self._last_sid += 1
+        return self._last_sid
+
+    def _between_chains(self, what: str) -> None:
+        if self._chain:
+            raise KernelError(f"{what} between call chains only, and one is under way")
+
+    def _check_host(
+        self, programs: Mapping[str, Callable[[], Program]], devices: Mapping[str, Mapping[str, Any]]
+    ) -> None:
         names = {spec.task for spec in self.image.tasks}
         missing = sorted(names - set(programs))
         if missing:
@@ -353,26 +561,17 @@ class Kernel:
             raise ImageError(f"the image declares no task {', '.join(f'`{name}`' for name in undeclared)}")
 
 
-def _short(text: object) -> str:
-    return str(text)[:_LONGEST_TEXT]
+def _delivered(carried: Carried) -> dict[str, Any]:
+    return carried if isinstance(carried, dict) else carried.deliver()
 
 
-def _shown(fields: object) -> dict[str, Any]:
-    """A message as an audit record shows it: bounded, and of a kind that JSON can hold, whatever a task sent."""
-    if not isinstance(fields, Mapping):
-        return {"": _short(repr(fields))}
-    return {_short(name): _plain(value) for name, value in islice(fields.items(), _MOST_ITEMS)}
+def _reply(program: Program, request: Request) -> Reply:
+    """What a program answers, which may be anything.
 
-
-def _plain(value: object, depth: int = 0) -> Any:  # noqa: ANN401
-    if isinstance(value, bool | int) or value is None:
-        return value if abs(value or 0) < 2**64 else "a number beyond 64 bits"
-    if isinstance(value, str):
-        return _short(value)
-    if isinstance(value, bytes):
-        return value[:_LONGEST_TEXT].hex()
-    if depth < _DEEPEST and isinstance(value, Mapping):
-        return {_short(name): _plain(inner, depth + 1) for name, inner in islice(value.items(), _MOST_ITEMS)}
-    if depth < _DEEPEST and isinstance(value, list | tuple | array):
-        return [_plain(inner, depth + 1) for inner in islice(value, _MOST_ITEMS)]
-    return f"a {type(value).__name__}"
+    Raises:
+        TypeError: It is no reply.
+    """
+    reply = program.serve(request)
+    if type(reply) is not Reply or type(reply.error) is not bool:
+        raise TypeError("it answered with something that is no `Reply`")
+    return reply

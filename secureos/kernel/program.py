@@ -112,7 +112,8 @@ class System(Protocol):
 
         Args:
             channel: The name of a static channel, or a handle that leads to a task.
-            endpoint, method: What is called there.
+            endpoint: Where it is called, as the server's class names it.
+            method: What is called there.
             fields: The method's `in` fields. A handle in them is `{"handle": number, "rights": mask}`.
         """
 
@@ -129,10 +130,15 @@ class System(Protocol):
     def locate(self, name: str) -> int:
         """The handle of the static channel called `name`; another one once the task at its end was restarted."""
 
-    def create(self, rights: int, context: object) -> int:
-        """Make a resource of the task's own; the handle to it, with `rights` (a 32-bit mask)."""
+    def create(self, rights: int, context: int | str) -> int:
+        """Make a resource of the task's own; the handle to it, with `rights` (a 32-bit mask).
 
-    def dereference(self, handle: int) -> object:
+        Args:
+            rights: See `secureos.kernel.rights`; the upper 16 bits mean what the task says.
+            context: A number or text by which the task knows the resource again.
+        """
+
+    def dereference(self, handle: int) -> int | str:
         """The context of the task's own resource that a handle leads to, whoever sent it."""
 
     def rights(self, handle: int) -> int:

@@ -20,6 +20,10 @@ class SecurityModule:
         except Exception as failure:  # INVARIANT: an error while deciding never grants
             return Verdict(False, "engine", f"the security module failed while deciding: {failure}", ())
 
+    def swap(self, policy: Policy) -> None:
+        """Put another policy in force; what both declare alike keeps its state."""
+        self._engine.swap(policy)
+
     def snapshot(self) -> dict[str, Any]:
         """The state of all policy objects as plain values."""
         return self._engine.snapshot()

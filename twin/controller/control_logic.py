@@ -32,8 +32,14 @@ class ControlLogic:
             if arg.startswith("heartbeat="):
                 self._heartbeat = arg.removeprefix("heartbeat=")
 
-    def scan(self) -> None:
-        """One scan: read the input image, execute, write the outputs."""
+    async def activate(self, phase: str) -> None:
+        """The phase `scan`: read the input image, execute, write the outputs.
+
+        Raises:
+            LookupError: There is no other phase.
+        """
+        if phase != "scan":
+            raise LookupError(f"the control logic has no phase `{phase}`")
         answer = self._system.call("outputs", "outputs", "Read")
         if answer.ok:
             self._cells, self._at_ns = answer.fields["cells"], answer.fields["atNs"]

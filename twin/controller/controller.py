@@ -2,31 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from secureos.audit import AuditLog
-from secureos.kernel import Clock, Image, Kernel, Program, load_image
+from secureos.kernel import Clock, Image, Kernel, Program, TaskFault, load_image
 from secureos.policy import Policy, load_policy
 from twin.controller.control_logic import ControlLogic
 from twin.controller.field_io import FieldIo
 from twin.controller.gateway import ModbusGateway
-from twin.core.points import PointTable
-from twin.fieldbus import ModbusClient, Station
+from twin.core.points import PointTable, Table
+from twin.fieldbus import ExceptionCode, FieldbusError, ModbusClient, ModbusRefusal, Peer, Station
 
 # The interface descriptions of the programs in this room; an image's own descriptions stand beside its init.yaml.
 INTERFACES = Path(__file__).parent / "xdl"
 
+Result = TypeVar("Result")
+
+
+# Read, report, execute, hand out, write: the tasks of one scan and their phases, in order.
+SCAN = (("field_io", "read"), ("control_logic", "scan"), ("gateway", "refresh"), ("field_io", "write"))
+
 
 class StationPort:
-    """The device by which a gateway answers clients: the host opens the socket, the gateway provides the station."""
+    """The device by which a gateway answers clients: the host opens the socket, the gateway provides the station.
 
-    station: Station
+    For the host it is the station, whichever run of the gateway provides it; while none does, clients are answered
+    with 04 SERVER DEVICE FAILURE. What a client's request makes the gateway do happens under the kernel's eyes.
+
+    Args:
+        kernel: Of the controller.
+        task: The name of the gateway's task.
+    """
+
+    def __init__(self, kernel: Kernel, task: str) -> None:
+        self._kernel = kernel
+        self._task = task
+        self._station: Station
 
     def attach(self, station: Station) -> None:
         """Let `station` answer whoever comes."""
-        self.station = station
+        self._station = station
+
+    @property
+    def units(self) -> frozenset[int]:
+        """The units of the gateway's station."""
+        return self._station.units
+
+    def read(self, unit: int, table: Table, address: int, count: int, peer: Peer) -> Sequence[int]:
+        """What the gateway answers.
+
+        Raises:
+            ModbusRefusal: Its own, or 04 while it is stopped.
+        """
+        return self._enter(lambda: self._station.read(unit, table, address, count, peer))
+
+    def write(self, unit: int, table: Table, address: int, cells: Sequence[int], peer: Peer) -> None:
+        """What the gateway makes of it.
+
+        Raises:
+            ModbusRefusal: Its own, or 04 while it is stopped.
+        """
+        self._enter(lambda: self._station.write(unit, table, address, cells, peer))
+
+    def _enter(self, ask: Callable[[], Result]) -> Result:
+        try:
+            return self._kernel.enter(self._task, ask)
+        except TaskFault as fault:
+            raise ModbusRefusal(ExceptionCode.SERVER_DEVICE_FAILURE) from fault
 
 
 class Controller:
@@ -52,19 +96,17 @@ class Controller:
         clock: Clock,
         field: ModbusClient,
     ) -> None:
-        self._field_io = FieldIo(points)
-        self._logic = ControlLogic()
-        self._gateway = ModbusGateway(points)
-        self.kernel = Kernel(image, policy, clock, AuditLog())
-        programs: Mapping[str, Program] = {
-            "field_io": self._field_io,
-            "control_logic": self._logic,
-            "gateway": self._gateway,
+        # A wire that breaks is the host's trouble, and a refusal an answer to its client; neither is a task's crash.
+        self.kernel = Kernel(image, policy, clock, AuditLog(), host_errors=(FieldbusError,))
+        programs: Mapping[str, Callable[[], Program]] = {
+            "field_io": lambda: FieldIo(points),
+            "control_logic": ControlLogic,
+            "gateway": lambda: ModbusGateway(points),
         }
-        port = StationPort()
+        port = StationPort(self.kernel, "gateway")
         devices: Mapping[str, Mapping[str, Any]] = {"field_io": {"plant": field}, "gateway": {"modbus": port}}
         self.kernel.boot(programs, devices)
-        self.station = port.station
+        self.station: Station = port
 
     @staticmethod
     def load(folder: Path, policy: Path) -> tuple[Image, Policy]:
@@ -78,8 +120,13 @@ class Controller:
         return image, load_policy(policy, image.catalogue, include=(folder,))
 
     async def scan(self) -> None:
-        """One scan: read, report, execute, hand out, write. Nothing else happens in the instant it takes."""
-        await self._field_io.read_inputs()
-        self._logic.scan()
-        self._gateway.refresh()
-        await self._field_io.write_outputs()
+        """One scan: read, report, execute, hand out, write. Nothing else happens in the instant it takes.
+
+        A task that is stopped is left out, and started again at the beginning of a scan when its wait is over.
+
+        Raises:
+            FieldbusError: The wire to the plant broke.
+        """
+        self.kernel.tick()
+        for task, phase in SCAN:
+            await self.kernel.activate(task, phase)

@@ -43,7 +43,21 @@ class FieldIo:
             raise ValueError(f"task `{system.task}` shall report {', '.join(unknown)}, which the image does not hold")
         self._quality = array("B", bytes(len(self._reported)))  # 0 is good: a block that was read was read whole
 
-    async def read_inputs(self) -> None:
+    async def activate(self, phase: str) -> None:
+        """The phases `read` and `write`, at the beginning and the end of a scan.
+
+        Raises:
+            LookupError: There is no other phase.
+            FieldbusError: The wire to the plant broke.
+        """
+        if phase == "read":
+            await self._read_inputs()
+        elif phase == "write":
+            await self._write_outputs()
+        else:
+            raise LookupError(f"field I/O has no phase `{phase}`")
+
+    async def _read_inputs(self) -> None:
         """Beginning of a scan: read the plant's blocks, then report what the policy weighs."""
         cells = array("H")
         for block in self._layout.blocks:
@@ -56,7 +70,7 @@ class FieldIo:
             values = array("i", [counts(tag, cells) for tag in self._reported])
             self._system.report("Report", {"tags": self._reported, "values": values, "quality": self._quality})
 
-    async def write_outputs(self) -> None:
+    async def _write_outputs(self) -> None:
         """End of a scan: one write for each change in the output image, in the order in which they came."""
         pending, self._pending = self._pending, {}
         for tag, value in pending.items():

@@ -31,8 +31,14 @@ class ModbusGateway:
         self._system = system
         system.device("modbus").attach(BankStation(self._bank, self.write))
 
-    def refresh(self) -> None:
-        """Once per scan: fetch the process image and copy it, block by block, into what clients read."""
+    async def activate(self, phase: str) -> None:
+        """The phase `refresh`, once per scan: copy the process image, block by block, into what clients read.
+
+        Raises:
+            LookupError: There is no other phase.
+        """
+        if phase != "refresh":
+            raise LookupError(f"the gateway has no phase `{phase}`")
         answer = self._system.call("commands", "commands", "Image")
         if not answer.ok:
             return

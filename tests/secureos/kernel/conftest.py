@@ -104,7 +104,11 @@ class House:
         self.image = load_image(folder)
         self.kernel = Kernel(self.image, load_policy(path, self.image.catalogue), self.clock)
         self.server, self.client, self.bystander = Server(), Caller(), Caller()
-        self.programs = {"Server": self.server, "Client": self.client, "Bystander": self.bystander}
+        self.programs = {
+            "Server": lambda: self.server,
+            "Client": lambda: self.client,
+            "Bystander": lambda: self.bystander,
+        }
 
     def boot(self):
         self.kernel.boot(self.programs)

@@ -123,8 +123,12 @@ def test_a_server_that_lies_about_its_answer_is_caught(house):
 def test_a_server_that_crashes_fails_its_caller_and_nobody_else(house):
     booted = house()
     answer = booted.client.system.call("server", "door", "Crash")
-    assert answer.code is ReturnCode.FAILED
+    assert answer.code is ReturnCode.INTERRUPTED
+    assert (booted.last.event, booted.last.src, booted.last.rule) == ("fault", "Server", "kernel")
     assert "random software error" in booted.last.reason
+    assert open_door(booted).code is ReturnCode.FAILED
+    booted.clock.now_ns = 100_000_000
+    booted.kernel.tick()
     assert open_door(booted).ok
 
 
@@ -182,9 +186,9 @@ def test_a_task_that_may_not_start_does_not(unbooted):
 def test_programs_and_tasks_must_match(unbooted):
     house = unbooted()
     with pytest.raises(ImageError, match="no program is registered for task `Server`"):
-        house.kernel.boot({"Client": house.client, "Bystander": house.bystander})
+        house.kernel.boot({name: house.programs[name] for name in ("Client", "Bystander")})
     with pytest.raises(ImageError, match="the image declares no task `Intruder`"):
-        house.kernel.boot({**house.programs, "Intruder": house.bystander})
+        house.kernel.boot({**house.programs, "Intruder": house.programs["Bystander"]})
 
 
 def test_an_engine_that_fails_refuses(house, monkeypatch):
@@ -222,9 +226,18 @@ def test_a_program_reaches_its_arguments_devices_and_time_and_no_more(folder, un
     assert [name for name in dir(system) if not name.startswith("_")] == [
         "args",
         "call",
+        "close",
+        "create",
+        "dereference",
         "device",
+        "locate",
+        "notices",
         "now_ns",
         "report",
+        "revoke",
+        "rights",
+        "sid",
+        "spend",
         "task",
     ]
 
@@ -254,7 +267,8 @@ def test_no_message_crashes_the_kernel_and_the_audit_can_hold_all(house_once, fi
         answer = house_once.client.system.call("server", endpoint, method, fields)
         assert answer.code in (ReturnCode.OK, ReturnCode.INVALID_ARGUMENT)
     assert house_once.client.system.report(names[0], fields).code is ReturnCode.INVALID_ARGUMENT
-    assert house_once.client.system.call(names[0], "door", "Count").code is ReturnCode.NOT_CONNECTED
+    unreachable = ReturnCode.BAD_HANDLE if type(names[0]) is int else ReturnCode.NOT_CONNECTED
+    assert house_once.client.system.call(names[0], "door", "Count").code is unreachable
     json.dumps([r.message for r in house_once.kernel.audit.records[-4:]], allow_nan=False)
 
 
