@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from random import Random
 
 import pytest
 
 from secureos.policy import Engine, compile_policy
 from secureos.policy.models import MODELS as REGISTERED
+from secureos.policy.values import BooleanType
 from secureos.xdl.source import source_from_text
 from tests.secureos.policy.reference import differential
 from tests.secureos.policy.reference.differential import Tally, compare, differ, make_events, smaller, world
@@ -112,6 +114,35 @@ def test_every_rule_and_expression_is_granted_and_denied_often_enough(catalogue,
     rules = [row for name, row in tally.shares().items() if wanted.get(name)]
     granted, denied = (sum(row[outcome] for row in rules) for outcome in ("granted", "denied"))
     assert not rules or 0.05 < granted / (granted + denied) < 0.98
+
+
+@pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.model)
+def test_a_model_that_errs_is_found(catalogue, monkeypatch, theme):
+    model = REGISTERED[theme.model]
+    configure = model.configure
+    monkeypatch.setattr(model, "configure", lambda configuration: lenient(configure(configuration)))
+    monkeypatch.setattr(differential, "shrink", lambda *found: found[-1])
+    tallies = (compare(catalogue, seed, MESSAGES, about=[theme]) for seed in range(POLICIES))
+    assert any(tally.mismatches for tally in tallies)
+
+
+def lenient(make):
+    """A model whose rules always grant without effect, or, where it has none, whose expressions say the opposite."""
+
+    def made():
+        model = make()
+        for name, rule in model.rules.items():
+            model.rules[name] = replace(rule, run=lambda *_: None)
+        for name, expression in () if model.rules else model.expressions.items():
+            if isinstance(expression.value, BooleanType):
+                model.expressions[name] = replace(expression, run=opposite(expression.run))
+        return model
+
+    return made
+
+
+def opposite(run):
+    return lambda *given: not run(*given)
 
 
 def lacking(tally, wanted):
