@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from secureos.policy import syntax as psl
+from secureos.policy.absent import Absent
 from secureos.policy.aliases import Aliases
 from secureos.policy.assertions import check_test_set
 from secureos.policy.bulk import without_collection
@@ -24,8 +25,8 @@ from secureos.policy.parse import parse
 from secureos.policy.preprocess import preprocess
 from secureos.policy.profiles import EMPTY, MAX_LEVEL, Profile, read_profile
 from secureos.xdl import Catalogue, TaskClass
-from secureos.xdl.catalogue import Missing
-from secureos.xdl.source import Diagnostic, PolicyError, Source, Span, near, read_source
+from secureos.xdl.catalogue import KERNEL, Missing
+from secureos.xdl.source import Diagnostic, PolicyError, Source, Span, is_slip_of, near, read_source
 
 BUILTIN: Final = Path(__file__).with_name("builtin")
 """The modules of the language itself: `nk.…` and `nonsecurity`."""
@@ -209,8 +210,9 @@ class _Loader:
         for declaration in self._declared.values():
             self._configure(declaration)
         self._add_regex()
-        if self._modules_missing:
+        if self._is_part():
             self._take_classes_as_named()
+            self._leave_out_what_is_absent()
         # Where a class, an object or a whole file is missing, its absence alone is told: errors that follow from it
         # would only hide it.
         if self._names_missing:
@@ -302,11 +304,28 @@ class _Loader:
             self.mistakes.extend(failure.diagnostics)
             self._names_missing = True
 
+    def _is_part(self) -> bool:
+        """Whether a file that is not at hand may say more: one that is included here, or that includes this one.
+
+        A whole policy names the kernel's class; a text that does not is part of another.
+        """
+        whole = KERNEL in self.classes and not self._modules_missing
+        return self._catalogue.missing == "opaque" and not whole
+
     def _take_classes_as_named(self) -> None:
-        """A module that is not at hand may bring any class with it."""
+        """Another file may bring any class with it."""
+        known = tuple(self.classes)
         for name in class_names(self.bindings, self.tests):
-            if name.text not in self.classes:
+            if name.text not in self.classes and not is_slip_of(name.text, known):
                 self._use_class(psl.UseClass(name, name.span))
+
+    def _leave_out_what_is_absent(self) -> None:
+        """Another file may declare policy objects and audit profiles, too."""
+        absent = Absent(self._kinds, (EMPTY, *self._profiles))
+        self.bindings = absent.bindings(self.bindings)
+        self._profiles = {name: absent.profile(profile) for name, profile in self._profiles.items()}
+        self._default = absent.default(self._default)
+        self.warnings.extend(absent.warnings)
 
     def _use_file(self, declaration: psl.UseFile) -> None:
         path = self._found(declaration.path)

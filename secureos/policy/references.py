@@ -59,13 +59,14 @@ def audit_uses(bindings: Iterable[psl.Binding]) -> Iterator[psl.AuditUse]:
 
 def names_in(bindings: Iterable[psl.Binding]) -> set[str]:
     """Whatever stands before the last dot of a rule or an expression: the policy objects that are used."""
-    found: set[str] = set()
-    for item in items(bindings):
-        if isinstance(item, psl.Call):
-            found |= {_holder(item.path), *_names(item.argument)}
-        elif isinstance(item, psl.Choice):
-            found |= set(_names(item.expression))
-    return found
+    return {name for item in items(bindings) if isinstance(item, psl.Call | psl.Choice) for name in names_of(item)}
+
+
+def names_of(item: psl.Call | psl.Choice) -> set[str]:
+    """The same for one rule, or for what is chosen on."""
+    if isinstance(item, psl.Call):
+        return {_holder(item.path), *_names(item.argument)}
+    return set(_names(item.expression))
 
 
 def _holder(path: psl.Path) -> str:

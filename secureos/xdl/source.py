@@ -119,6 +119,35 @@ def near(name: str, known: Iterable[str]) -> str:
     return f"; did you mean `{close[0]}`?" if close else ""
 
 
+def is_slip_of(name: str, known: Iterable[str]) -> bool:
+    """Whether a name is one of the known but for a slip of the pen: one letter, two swapped, or capitals.
+
+    Names that differ by a digit, or short ones, may well be meant as they are.
+    """
+    return len(name) >= _LEAST_SLIP and any(_one_slip(name, other) for other in known)
+
+
+_LEAST_SLIP: Final = 4
+
+
+def _one_slip(name: str, other: str) -> bool:
+    if name.lower() == other.lower():
+        return name != other
+    begin = _alike(name, other)
+    left, right = name[begin:], other[begin:]
+    end = _alike(left[::-1], right[::-1])
+    left, right = left[: len(left) - end], right[: len(right) - end]
+    if len(left) == 2:
+        return left == right[::-1]
+    return max(len(left), len(right)) == 1 and (left + right).isalpha()
+
+
+def _alike(left: str, right: str) -> int:
+    """How many characters are the same at the beginning of both."""
+    pairs = enumerate(zip(left, right, strict=False))
+    return next((position for position, (one, other) in pairs if one != other), min(len(left), len(right)))
+
+
 def source_from_text(text: str, *, name: str = "text", path: str | None = None) -> Source:
     """A source that is already in memory (a test, a generated policy)."""
     return source_from_bytes(text.encode("utf-8", "surrogatepass"), name=name, path=path or name)

@@ -170,3 +170,89 @@ def test_classes_that_a_missing_module_may_bring_are_found_wherever_they_are_nam
         assert { sequence { v <- execute dst=m.D request src=v dst=m.E endpoint=e method=f } }"""
     )
     assert sorted(policy.classes) == ["m.A", "m.B", "m.C", "m.D", "m.E", "own.Tool"]
+
+
+# ---- parts of a policy ---------------------------------------------------------------------------------------------
+
+WHOLE = "use EDL kl.core.Core "
+PART = """use EDL own.Tool
+    audit default = trace 1
+    request src=own.Tool dst=kl.core.Core { audit quiet grant () match method=Exit { users.check { sid : src_sid } } }
+    request src=m.A dst=own.App method=Put {
+        assert (message.one == 1 && users.contains { sid : src_sid, entry : message.one })
+        choice (words.select { text : message.text }) { "a" : grant () _ : deny () }
+        choice (message.one) { 1 : users.go () _ : grant () }
+    }
+    execute src=Einit dst=m.A { grant () }
+    audit profile own = { 1 : { base : { kss : ["denied"] }, users : { kss : [], emit : ["match"] } }, 2 : {} }
+"""
+
+
+def messages(policy):
+    return [warning.message for warning in policy.warnings]
+
+
+def test_a_part_of_a_policy_leaves_classes_objects_and_profiles_to_others(load):
+    policy = load(PART)
+    assert {"own.Tool", "own.App", "kl.core.Core", "Einit", "m.A"} == set(policy.classes)
+    assert {one for one in messages(policy) if "declared" in one} == {
+        "policy object `users` is declared in no file at hand: what asks it denies",
+        "policy object `words` is declared in no file at hand: what asks it denies",
+        "audit profile `trace` is declared in no file at hand: it records nothing",
+        "audit profile `quiet` is declared in no file at hand: it records nothing",
+    }
+    assert (policy.default_profile, list(policy.profiles["own"][1]), policy.profiles["own"][2]) == (
+        "empty",
+        ["base"],
+        {},
+    )
+
+
+def test_what_asks_an_absent_object_denies(load):
+    module = Engine(load(PART))
+
+    def ask(dst, endpoint, method, src="own.Tool", **message):
+        return module.decide(Event("request", 0, 1, 2, src, dst, endpoint, method, message))
+
+    assert ask("kl.core.Core", "task.Task", "Sleep").granted
+    assert not ask("kl.core.Core", "task.Task", "Exit").granted
+    assert not ask("own.App", "io", "Put", src="m.A", text="a", things=[], one=1).granted
+
+
+@pytest.mark.parametrize("text", [PART, f"{WHOLE}use sdk.more._ {PART}"])
+def test_a_module_that_is_not_at_hand_may_bring_the_same(load, text):
+    assert len(load(text).bindings) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        (WHOLE + "request src=m.A { grant () }", "unknown class `m.A`; if it exists, add `use EDL m.A`"),
+        (WHOLE + "use EDL own.Tool request src=own.Tool { users.check () }", "unknown object `users`"),
+        ("use EDL own.Tool request src=own.Tol { grant () }", "unknown class `own.Tol`; did you mean `own.Tool`?"),
+        ("use EDL own.Tool request src=own.Tolo { grant () }", "unknown class `own.Tolo`; did you mean `own.Tool`?"),
+        ("use EDL own.Tool request src=own.TOOL { grant () }", "unknown class `own.TOOL`; did you mean `own.Tool`?"),
+        ("request { bsae.grant () }", "unknown object `bsae`; did you mean `base`?"),
+        ("request { audit emty grant () }", "unknown audit profile `emty`; did you mean `empty`?"),
+        ("audit default = emptyy 1", "unknown audit profile `emptyy`; did you mean `empty`?"),
+        ("audit profile p = { 1 : { bsae : { } } }", "unknown object `bsae`; did you mean `base`?"),
+        ("audit profile p = { 1 : [] }", "a dictionary `{…}` is due here"),
+    ],
+)
+def test_in_a_whole_policy_it_is_an_error_and_so_is_a_slip_in_a_part(load, text, wrong):
+    with pytest.raises(PolicyError) as caught:
+        load(text)
+    assert caught.value.diagnostics[0].message == wrong
+
+
+def test_names_that_differ_by_a_digit_are_two(load):
+    policy = load("use EDL own.Tool request src=own.Tool1 { grant () } request src=m.A dst=m.B { grant () }")
+    assert {"own.Tool", "own.Tool1", "m.A", "m.B"} <= set(policy.classes)
+
+
+def test_another_projects_file_in_the_same_folder_is_not_the_class(tmp_path):
+    (tmp_path / "Tool.edl").write_text("entity other.Tool")
+    source = source_from_text("use EDL kl.core.Core use EDL own.Tool", name="p.psl")
+    assert "own.Tool" in compile_policy(source, Catalogue([tmp_path]), missing="opaque").classes
+    with pytest.raises(PolicyError, match="this file declares `other"):
+        compile_policy(source, Catalogue([tmp_path]))
