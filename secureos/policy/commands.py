@@ -22,7 +22,7 @@ from secureos.policy.candidates import UnknownNames
 from secureos.policy.coverage import share
 from secureos.policy.drawing import as_svg
 from secureos.policy.lint import lint
-from secureos.policy.opening import Search, check_file, open_policy, parsed_files
+from secureos.policy.opening import Search, check_file, files_in, open_policy, parsed_files
 from secureos.policy.questions import Question, message_from_json, questions_from_lines
 from secureos.policy.throughput import Throughput, measure
 from secureos.xdl.source import Diagnostic, PolicyError, read_source
@@ -114,14 +114,14 @@ def check_command(
     define: DefineOption = [],  # noqa: B006
     json_: JsonOption = False,
 ) -> None:
-    """Check policies and interface descriptions (.psl, .psl.in, .edl, .cdl, .idl).
+    """Check policies and interface descriptions (.psl, .psl.in, .edl, .cdl, .idl), or all in a folder.
 
     Every mistake is told with its place, and what is legal but hardly meant as a warning.
 
     Example: holdfast policy check -I interfaces controller.psl Driver.edl
     """
     search = _search(include, missing, define)
-    rows = [_check(path, search, syntax_only=syntax) for path in files]
+    rows = [_check(path, search, syntax_only=syntax) for given in files for path in files_in(given)]
     errors, warnings = (sum(len(row[key]) for row in rows) for key in ("errors", "warnings"))
     if json_:
         shown = [{**row, **{key: list(map(_plain, row[key])) for key in ("errors", "warnings")}} for row in rows]
@@ -139,12 +139,11 @@ def check_command(
 def _check(path: Path, search: Search, *, syntax_only: bool) -> dict[str, Any]:
     row: dict[str, Any] = {"file": str(path), "errors": (), "warnings": ()}
     try:
-        policy = check_file(path, search, syntax_only=syntax_only)
+        checked = check_file(path, search, syntax_only=syntax_only)
     except PolicyError as failure:
         return {**row, "errors": failure.diagnostics}
-    if policy is None:
-        return row
-    return {**row, "warnings": (*policy.warnings, *lint(policy, parsed_files(policy, search)))}
+    unlikely = lint(checked.policy, parsed_files(checked.policy, search)) if checked.policy is not None else ()
+    return {**row, "warnings": (*checked.warnings, *unlikely)}
 
 
 def _plain(one: Diagnostic) -> dict[str, Any]:

@@ -23,6 +23,8 @@ from secureos.xdl.source import Diagnostic, PolicyError, Source, Span, read_sour
 
 DESCRIPTIONS: Final = ("edl", "cdl", "idl")
 
+_ENDINGS: Final = (".psl", ".psl.in", *(f".{kind}" for kind in DESCRIPTIONS))
+
 
 @dataclass(frozen=True)
 class Search:
@@ -87,29 +89,50 @@ def _parse(source: Source, search: Search) -> psl.File:
     return parse(preprocess(source, search.definitions, missing=search.missing).source)
 
 
-def check_file(path: Path, search: Search, *, syntax_only: bool) -> Policy | None:
-    """Check one file by its kind; a policy is returned if it was loaded.
+@dataclass(frozen=True)
+class FileCheck:
+    """What is known of a file in which nothing is wrong.
+
+    Attributes:
+        policy: The policy, if it was loaded.
+        warnings: What was taken as it is named, and, of a description, that nobody will find it.
+    """
+
+    policy: Policy | None = None
+    warnings: tuple[Diagnostic, ...] = ()
+
+
+def check_file(path: Path, search: Search, *, syntax_only: bool) -> FileCheck:
+    """Check one file by its kind.
 
     Raises:
         PolicyError: Anything is wrong with it.
     """
     kind = path.suffix.removeprefix(".")
     if kind in DESCRIPTIONS:
-        _check_description(path, kind, search, syntax_only=syntax_only)
-        return None
+        return FileCheck(warnings=_check_description(path, kind, search, syntax_only=syntax_only))
     if syntax_only:
         parse_file(path, search)
-        return None
-    return open_policy(path, search)
+        return FileCheck()
+    policy = open_policy(path, search)
+    return FileCheck(policy, policy.warnings)
 
 
-def _check_description(path: Path, kind: str, search: Search, *, syntax_only: bool) -> None:
+def files_in(path: Path) -> list[Path]:
+    """The policies and descriptions in a folder and all folders inside, by name; of a file, the file itself."""
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.rglob("*") if file.is_file() and file.name.endswith(_ENDINGS))
+
+
+def _check_description(path: Path, kind: str, search: Search, *, syntax_only: bool) -> tuple[Diagnostic, ...]:
     source = read_source(path)
     name = _declared(source, kind)
     if syntax_only:
-        return
-    folder = _root(source, path.resolve(), name)
-    catalogue = Catalogue((folder, *search.include, *registered_folders()), missing=search.missing)
+        return ()
+    place = path.resolve()
+    folders = (_root(place, name), *search.include, *registered_folders())
+    catalogue = Catalogue(folders, missing=search.missing, places={(name, kind): place})
     if kind == "edl":
         catalogue.task_class(name)
     elif kind == "cdl":
@@ -117,6 +140,15 @@ def _check_description(path: Path, kind: str, search: Search, *, syntax_only: bo
         catalogue.guarded(name, at, lambda: _check_component(catalogue, name, at))
     else:
         catalogue.package(name)
+    return (*_misnamed(source, path, name), *catalogue.warnings)
+
+
+def _misnamed(source: Source, path: Path, name: str) -> tuple[Diagnostic, ...]:
+    wanted = f"{name.rpartition('.')[2]}{path.suffix}"
+    if path.name == wanted:
+        return ()
+    message = f"this file declares `{name}`; it is found by that name only when it is called `{wanted}`"
+    return (Diagnostic(source.span(), message),)
 
 
 def _check_component(catalogue: Catalogue, name: str, at: Span) -> None:
@@ -151,12 +183,9 @@ def _text(part: Tree[Token]) -> str:
     return ".".join(str(token) for token in part.scan_values(lambda value: isinstance(value, Token)))
 
 
-def _root(source: Source, path: Path, name: str) -> Path:
+def _root(path: Path, name: str) -> Path:
     """The folder below which the file has the place that its name says."""
-    *packages, last = name.split(".")
-    if path.stem != last:
-        message = f"this file declares `{name}`, so its name must be `{last}{path.suffix}`"
-        raise PolicyError([Diagnostic(source.span(), message)])
+    packages = name.split(".")[:-1]
     above = path.parent
     if list(above.parts[len(above.parts) - len(packages) :]) == packages:
         return Path(*above.parts[: len(above.parts) - len(packages)])

@@ -174,11 +174,20 @@ class _Builder:
                 return psl.ExecuteInterface(self._name(first), span)
             case "use_class":
                 return psl.UseClass(self._name(first), span)
+            case "task_class":
+                return self._task_class(self._name(first), self._name(rest[0]), span)
             case "use_file":
                 return psl.UseFile(self._path(first), span)
             case "profile":
                 return psl.AuditProfile(self._name(first), self._dictionary(rest[0]), span)
         return psl.AuditDefault(self._name(first), self._number(cast("Token", part.children[-1])), span)
+
+    def _task_class(self, name: psl.Name, described: psl.Name, span: Span) -> psl.UseClass:
+        """`task class Name : Name` says what `use EDL Name` says."""
+        if name.text != described.text:
+            message = f"class `{described.text}` keeps its name; write `use EDL {described.text}`"
+            raise PolicyError([Diagnostic(name.span, message)])
+        return psl.UseClass(described, span)
 
     def _type_declaration(self, part: Part) -> psl.TypeDeclaration:
         name, kind = _trees(part)

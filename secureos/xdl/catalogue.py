@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import Final, Literal, TypeVar
@@ -54,12 +54,20 @@ class Catalogue:
     Class `a.b.Name` is in `a/b/Name.edl` or `Name.edl`, components are in `.cdl` and packages in `.idl` files
     of the same pattern; the first folder that has one counts.
 
+    `places` says where single files are, by name and kind (`edl`, `cdl`, `idl`); they count before all folders.
     With `missing="opaque"` a description that no folder holds is taken as one of which only the name is known (it may
     have any endpoint, method, field), and `warnings` says so, once for each.
     """
 
-    def __init__(self, folders: Iterable[Path] = (), *, missing: Missing = "error") -> None:
+    def __init__(
+        self,
+        folders: Iterable[Path] = (),
+        *,
+        missing: Missing = "error",
+        places: Mapping[tuple[str, str], Path] | None = None,
+    ) -> None:
         self.folders = (*folders, BUILTIN)
+        self._places = places or {}
         self.missing = missing
         self.warnings: list[Diagnostic] = []
         self._classes: dict[str, TaskClass] = {}
@@ -134,7 +142,7 @@ class Catalogue:
 
     def tolerant(self) -> Catalogue:
         """A catalogue of the same folders for which nothing needs to be at hand."""
-        return Catalogue(self.folders[:-1], missing="opaque")
+        return Catalogue(self.folders[:-1], missing="opaque", places=self._places)
 
     def names(self, kind: str) -> list[str]:
         """The names of all files of one kind (`edl`, `cdl`, `idl`), for near matches in error messages."""
@@ -164,6 +172,9 @@ class Catalogue:
         """Find, read and parse the file of a class (`edl`), component (`cdl`) or package (`idl`)."""
         if not _QUALIFIED_NAME.fullmatch(name):
             raise PolicyError([Diagnostic(_place(at, "descriptions"), f"`{name[:80]}` is no name of a description")])
+        if (name, kind) in self._places:
+            place = self._places[name, kind]
+            return _parsed(place, place.parent, kind)
         parts, misplaced = name.split("."), None
         for folder in self.folders:
             for relative in dict.fromkeys((Path(*parts), Path(parts[-1]))):
@@ -173,7 +184,8 @@ class Catalogue:
                     wrong = _own_name(parsed, name)
                     if wrong is None:
                         return parsed
-                    misplaced = misplaced or wrong
+                    if self.missing == "error" or relative == Path(*parts):
+                        misplaced = misplaced or wrong
         if misplaced is not None:
             raise PolicyError([misplaced])
         self._not_at_hand(name, kind, at)

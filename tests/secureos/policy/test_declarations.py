@@ -151,3 +151,14 @@ def test_no_text_crashes_the_loading(lab, head, text, missing):
         compile_policy(source, lab, missing=missing)
     with contextlib.suppress(PolicyError):
         compile_policy(source_from_text(f"{head} request dst=lab.Driver method=Set {{ assert ({text}) }}"), lab)
+
+
+def test_a_class_may_be_named_as_a_task_class(load):
+    assert "lab.Other" in load("task class lab.Other : lab.Other execute dst=lab.Other { grant () }").classes
+    wrong = "class `lab.Other` keeps its name; write `use EDL lab.Other`"
+    assert wrongs(lambda: load("task class Alias : lab.Other")) == [wrong]
+    assert "task" in load("policy object task : Base { } request { task.grant () }").objects
+
+
+def test_a_dictionary_type_may_be_empty_or_end_in_a_comma(load):
+    assert load("type None = { } type Both = { a : UInt8, b : Text, } | { }").bindings == ()

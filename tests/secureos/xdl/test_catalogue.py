@@ -89,7 +89,7 @@ def test_every_type_and_operator(tmp_path):
         t_Base__idl="package t.Base const UInt8 N = 3; typedef string<8> Short; struct P { UInt8 x; SInt16 y; }",
         t_All__idl="""package t.All import t.Base
             const SInt32 A = -(7 / 2) + 7 % 4 * 2 ** 3 - (1 << 4 >> 2 & 6 | 1);
-            const UInt64 B = 0x10 + 0o10;
+            const UInt64 B = 0X10 + 0o4 + 0O4;
             const SInt8 C = -7 / 2;
             typedef Short Name;
             union U { UInt8 a; t.Base.P b; }
