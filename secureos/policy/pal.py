@@ -96,12 +96,17 @@ def _run(sequence: PalSequence, engine: Engine, watch: Callable[[Candidate, Even
         if case.part == "sequence" and any(failure.case.part == "setup" for failure in failures):
             # Nothing that is asked of a state that was not reached would say anything.
             continue
+        failed: list[Failure] = []
         for candidate, event in case.events:
             watch(candidate, event)
             verdict = engine.decide(event)
             verdicts += 1
             if case.expected not in ("any", "grant" if verdict.granted else "deny"):
-                failures.append(Failure(case, str(candidate), verdict))
+                failed.append(Failure(case, str(candidate), verdict))
+            elif case.one_is_enough:
+                failed = []
+                break
+        failures += failed[:1] if case.one_is_enough else failed
     return SequenceResult(sequence, verdicts, tuple(failures))
 
 

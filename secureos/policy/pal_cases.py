@@ -25,6 +25,7 @@ from secureos.xdl import (
     TaskClass,
     UnionType,
 )
+from secureos.xdl.catalogue import KERNEL
 from secureos.xdl.source import Diagnostic, PolicyError, Span, near
 
 Expectation = Literal["grant", "deny", "any"]
@@ -46,6 +47,8 @@ class PalCase:
         expected: The verdict on each of the events.
         label: What a person wrote about it, without the time at its beginning.
         events: In the order in which they happen, each with the names it is known by.
+        one_is_enough: Whether the case is met by the first of the events that is granted, and the others do not
+            happen: it says that a process can be started, but not by whom.
     """
 
     syntax: psl.TestCase
@@ -53,6 +56,7 @@ class PalCase:
     expected: Expectation
     label: str
     events: tuple[tuple[Candidate, Event], ...]
+    one_is_enough: bool = False
 
     @property
     def place(self) -> str:
@@ -79,9 +83,10 @@ def prepare(tests: Iterable[psl.TestSet], classes: Mapping[str, TaskClass]) -> t
     """All sequences of some test sets, in text order.
 
     What a case leaves open it claims for every event that fits: without `src` for every sender, without `method` for
-    every method whose message has the fields it gives. Fields that it leaves out have the default of their type. A
-    class name in `src` or `dst` is the first process of that class in the sequence; `name <- execute …` starts one
-    more and gives it a name.
+    every method whose message has the fields it gives. But a process is started once: that an `execute` without `src`
+    is granted means that someone can start it, the kernel asked first, then the initial task. Fields that a case
+    leaves out have the default of their type. A class name in `src` or `dst` is the first process of that class in
+    the sequence; `name <- execute …` starts one more and gives it a name.
 
     The language knows no time. A label that begins with `+`, e.g. `"+60 s: the window is over"`, lets that much time
     pass before its case; everything else happens at the same instant.
@@ -140,12 +145,14 @@ class _Preparation:
         if case.variable is not None:
             self._start(case, found)
         events = tuple((candidate, self._event(candidate, case, named)) for candidate in found)
-        return PalCase(case, part, cast("Expectation", case.expectation), label, events)
+        return PalCase(case, part, cast("Expectation", case.expectation), label, events, _one_is_enough(case))
 
     def _candidates(self, case: psl.TestCase, selectors: Sequence[psl.Selector]) -> list[Candidate]:
         possible = (one for one in candidates(case.event, selectors, self.classes) if not one.is_open)
         meant = possible if case.fields is None else _with_fields(possible, case.fields)
         found = list(islice(meant, MAX_EVENTS + 1))
+        if _one_is_enough(case):
+            found.sort(key=lambda candidate: _STARTERS.get(candidate.src, len(_STARTERS)))
         if not found:
             message = "what is called here is not described at hand; name `endpoint` and `method`"
             raise PolicyError([Diagnostic(case.span, message)])
@@ -253,6 +260,14 @@ class _Preparation:
                     inner = self._handle(parts["handle"], name) if "handle" in parts else {"handle": 0}
                     return {**inner, "rights": rights}
         raise _mistake(given.span, f"field `{name}` is a handle; a SID, a process or a class is due here")
+
+
+_STARTERS: Final[Mapping[str, int]] = {KERNEL: 0, "Einit": 1}
+
+
+def _one_is_enough(case: psl.TestCase) -> bool:
+    keys = {row.key for row in case.selectors}
+    return case.event == "execute" and case.expectation == "grant" and "dst" in keys and "src" not in keys
 
 
 _RIGHTS: Final = IntegerType("UInt32", 0, 2**32 - 1)

@@ -117,6 +117,29 @@ def test_processes_have_names(prepared):
     assert events[5].dst_sid == 5
 
 
+STARTS = """execute src=kl.core.Core dst=kl.core.Core { grant () } execute src=kl.core.Core dst=Einit { grant () }
+execute src=Einit dst=lab.Driver { life.init {sid : dst_sid} } execute src=lab.Driver dst=lab.Client { grant () }
+policy object life : Flow { type State = "new" | "armed"
+    config = { states : ["new", "armed"], initial : "new", transitions : { "new" : ["armed"] } } }
+request dst=lab.Driver method=Put { life.enter {sid : dst_sid, state : "armed"} }
+"""
+
+
+def test_that_a_process_can_be_started_needs_one_who_may(run):
+    tests = """assert { sequence {
+        core <- execute dst=kl.core.Core
+        einit <- execute src=core dst=Einit
+        driver <- execute dst=lab.Driver
+        grant execute dst=lab.Client
+        core ~> driver:outputs.Put
+    } sequence { deny execute dst=Einit } sequence { grant execute src=lab.Client dst=Einit }
+    sequence { x <- execute dst=lab.Other } sequence { any execute dst=Einit } }"""
+    result = run("use EDL lab.Other " + STARTS, tests.replace("outputs.Put", "valve.log.Put"))
+    assert marks(result) == [True, False, False, False, True]
+    assert [str(one.event) for one in result.sequences[3].failures] == ["execute kl.core.Core → lab.Other"]
+    assert result.sequences[0].verdicts == 1 + 1 + 2 + 4 + 1
+
+
 def test_a_label_lets_time_pass(prepared):
     text = """assert { sequence {
         request dst=lab.Driver method=Put
