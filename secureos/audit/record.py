@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Literal
 
@@ -15,6 +16,7 @@ LONGEST_LINE: Final = 1 << 20
 
 _TAIL: Final = 256  # what a line holds besides the text of its record
 _COMPACT: Final = (",", ":")
+_LINE: Final = re.compile(r'(\{.*),"hash":"([0-9a-f]{64})"\}')
 
 
 class AuditError(Exception):
@@ -83,6 +85,18 @@ def chained(record: Record, previous: str) -> Chained:
     if len(text) > LONGEST_LINE - _TAIL:
         text = _text(replace(record, message={"": "too long to be recorded"}), previous)
     return Chained(record.number, previous, text, digest_of(text))
+
+
+def parts_of(line: str) -> tuple[str, str]:
+    """The text of a record's line that is hashed, and the hash it claims.
+
+    Raises:
+        AuditError: The line has no hash at its end.
+    """
+    found = _LINE.fullmatch(line)
+    if found is None:
+        raise AuditError("it has no hash at its end")
+    return f"{found[1]}}}", found[2]
 
 
 def digest_of(text: str) -> str:

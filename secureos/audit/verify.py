@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final, Literal
 
 from secureos.audit.checkpoint import Checkpoint, Signed, Verifier, is_checkpoint, parse_checkpoint
 from secureos.audit.merkle import Frontier
-from secureos.audit.record import GENESIS, LONGEST_LINE, AuditError, digest_of
+from secureos.audit.record import GENESIS, LONGEST_LINE, AuditError, digest_of, parts_of
 
 Kind = Literal[
     "unreadable", "changed", "missing", "misplaced", "stray", "checkpoint", "signature", "trailing", "unfinished"
@@ -18,8 +17,6 @@ Kind = Literal[
 
 MOST_FINDINGS: Final = 100
 """After so many the rest of a log is not looked at."""
-
-_RECORD: Final = re.compile(r'(\{.*),"hash":"([0-9a-f]{64})"\}')
 
 
 @dataclass(frozen=True)
@@ -159,11 +156,10 @@ class _Walk:
         return self.report
 
     def _record(self, line: str) -> None:
-        found = _RECORD.fullmatch(line)
-        row = json.loads(line)
-        if found is None or type(row.get("number")) is not int or not isinstance(row.get("prev"), str):
+        text, claimed = parts_of(line)
+        row = json.loads(text)
+        if type(row.get("number")) is not int or not isinstance(row.get("prev"), str):
             raise AuditError("fields are missing")
-        text, claimed = f"{found[1]}}}", found[2]
         self.report.records += 1
         digest = digest_of(text)
         if digest != claimed:
