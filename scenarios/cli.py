@@ -13,6 +13,7 @@ from scenarios.catalogue import ScenarioNotFound
 from scenarios.commands import compare_command, list_command, run_command, serve_command
 from scenarios.exits import ExitCode
 from scenarios.schema import ScenarioError
+from secureos.audit import AuditError
 from secureos.kernel import KernelError
 from secureos.policy import PolicyError
 from twin.core import PlantError, PointsError
@@ -37,7 +38,7 @@ Exit codes:
 """
 
 # What a person can mend by a better file or a better name; each message says where and how.
-INVALID = (ScenarioError, ScenarioNotFound, PolicyError, PlantError, PointsError, KernelError)
+INVALID = (ScenarioError, ScenarioNotFound, PolicyError, PlantError, PointsError, KernelError, AuditError)
 
 app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
