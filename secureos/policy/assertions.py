@@ -14,15 +14,14 @@ from secureos.xdl.source import Diagnostic, PolicyError, near
 def check_test_set(tests: psl.TestSet, classes: Mapping[str, TaskClass]) -> list[Diagnostic]:
     """Every mistake in a test set: names that do not exist, fields that no message has.
 
-    A process that `name <- execute …` starts can stand for its class from there on, in `setup` for all sequences.
+    A process that `name <- execute …` starts can stand for its class from there on: one of `setup` in all sequences,
+    one that every sequence starts in `finally`.
     """
     checker = _Checker(classes)
-    order = {"setup": 0, "sequence": 1, "finally": 2}
-    begun: dict[str, str] = {}
-    for block in sorted(tests.blocks, key=lambda block: order[block.part]):
-        known = begun if block.part == "setup" else dict(begun)
-        for case in block.cases:
-            checker.case(case, known)
+    begun = checker.blocks(tests, "setup", {})
+    in_each = [checker.block(block, begun) for block in tests.blocks if block.part == "sequence"]
+    shared = {name: in_each[0][name] for name in set.intersection(*map(set, in_each))} if in_each else begun
+    checker.blocks(tests, "finally", shared)
     return checker.mistakes
 
 
@@ -31,6 +30,21 @@ class _Checker:
         self.mistakes: list[Diagnostic] = []
         self._classes = classes
         self._scopes: dict[psl.EventKind, Scope] = {}
+
+    def blocks(self, tests: psl.TestSet, part: str, known: Mapping[str, str]) -> dict[str, str]:
+        """All blocks of one kind, one after the other; returned are the processes that are known at their end."""
+        begun = dict(known)
+        for block in tests.blocks:
+            if block.part == part:
+                begun = self.block(block, begun)
+        return begun
+
+    def block(self, block: psl.TestBlock, known: Mapping[str, str]) -> dict[str, str]:
+        """One block; the same is returned."""
+        begun = dict(known)
+        for case in block.cases:
+            self.case(case, begun)
+        return begun
 
     def case(self, case: psl.TestCase, known: dict[str, str]) -> None:
         """One case; `known` are the processes that have begun, and their classes."""

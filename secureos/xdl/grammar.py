@@ -131,7 +131,7 @@ def known_slip(rest: str) -> str | None:
     if rest.startswith("/*"):
         return "this comment is never closed; write `*/` where it ends"
     if rest.startswith('"'):
-        return 'this text is never closed, or it holds an escape other than `\\"` and `\\\\`'
+        return 'this text is never closed; write `"` where it ends, in the same line'
     if placeholder := re.match(r"@[A-Za-z_]\w*@|\{%", rest):
         return f"`{placeholder[0]}` belongs to a template; expand the template first"
     return None

@@ -117,6 +117,16 @@ class TestTests:
         text = "assert { sequence { p <- execute dst=lab.Client } sequence { execute src=p dst=lab.Driver } }"
         assert wrongs(lambda: load(text)) == ["unknown class `p`; if it exists, add `use EDL p`"]
 
+    def test_what_every_sequence_starts_is_known_in_finally(self, load):
+        starts = (
+            "sequence { p <- execute dst=lab.Client } sequence { q <- execute dst=lab.Driver p <- execute dst=Einit }"
+        )
+        assert load(f"assert {{ {starts} finally {{ execute src=p dst=lab.Driver }} }}").tests
+        wrong = "unknown class `q`; if it exists, add `use EDL q`"
+        assert wrongs(lambda: load(f"assert {{ finally {{ execute src=q dst=Einit }} {starts} }}")) == [wrong]
+        alone = "setup { s <- execute dst=Einit } finally { execute src=s dst=lab.Driver }"
+        assert load(f"assert {{ {alone} }}").tests
+
 
 def test_the_states_of_a_flow_have_two_names(load):
     assert "f" in load(f'policy object f : Flow {{ type States = "a" | "b" {FLOW} }}').objects

@@ -226,8 +226,8 @@ def test_byte_order_mark_and_line_ends_do_not_matter():
         ),
         (
             'audit profile p = { a : "x }',
-            "t.psl:1:25: this text is never closed, or it holds an escape other than "
-            '`\\"` and `\\\\`\n    audit profile p = { a : "x }\n                            ^',
+            't.psl:1:25: this text is never closed; write `"` where it ends, in the same line\n'
+            '    audit profile p = { a : "x }\n                            ^',
         ),
     ],
 )
@@ -282,3 +282,15 @@ def test_arbitrary_text_never_crashes(text):
 def test_arbitrary_bytes_never_crash(content):
     with contextlib.suppress(PolicyError):
         parse(source_from_bytes(content, name="t", path="t"))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (r'"a\.b"', r"a\.b"),
+        (r'"say \"x\" \\ y"', r'say "x" \ y'),
+    ],
+)
+def test_a_backslash_stands_for_itself(text, value):
+    (found,) = read(f"policy object o : M {{ config = {text} }}")
+    assert found.fields[0].value.value == value
