@@ -11,9 +11,12 @@ NS = {"ms": 10**6, "s": 10**9, "min": 60 * 10**9, "h": 3600 * 10**9}
 
 
 class Temporal:
-    """What steps have told. Its state: all steps so far, each a time and the truth of every atom."""
+    """What steps have told. Its state: all steps so far, each a time, the truth of every atom, and what is known of it.
 
-    start: tuple[tuple[int, dict[str, bool]], ...] = ()
+    What a formula says of a step never changes, whatever comes after; it is noted there, else nothing would ever end.
+    """
+
+    start: tuple[tuple[int, dict[str, bool], dict[Any, bool]], ...] = ()
 
     def __init__(self, types, config):
         self.formulas = {name: read(text) for name, text in config["formulas"].items()}
@@ -21,7 +24,7 @@ class Temporal:
 
     def rule(self, name, given, state, now):
         if name == "step":
-            return (*state, (now, given))
+            return (*state, (now, given, {}))
         try:
             need(self.value(name, given, state, now))
         except Incorrect:
@@ -71,7 +74,10 @@ class Temporal:
 
     def at(self, formula, steps, index):
         """Within another temporal operator the bounds are measured from the step that is spoken of."""
-        return self.true(formula, steps, index, steps[index][0])
+        known = steps[index][2]
+        if formula not in known:
+            known[formula] = self.true(formula, steps, index, steps[index][0])
+        return known[formula]
 
     def shown(self, state):
         """How the engine sums up the past is its own affair."""
