@@ -61,6 +61,7 @@ class Unrecorded:
         rule: Which rule decided.
         granted: The verdict.
         count: How often since the checkpoint before.
+        first_ns, last_ns: When first and last, in the host's time (ns).
     """
 
     event: str
@@ -71,6 +72,8 @@ class Unrecorded:
     rule: str
     granted: bool
     count: int
+    first_ns: int
+    last_ns: int
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,7 @@ def _checkpoint(row: dict[str, Any]) -> Checkpoint:
         raise AuditError("a checkpoint with fields missing or added") from failure
     whole = [found.number, found.at_ns, found.records, found.leaves, found.lost_verdicts]
     whole += [lost.first, lost.last] if lost is not None else []
-    whole += [one.count for one in unrecorded]
+    whole += [number for one in unrecorded for number in (one.count, one.first_ns, one.last_ns)]
     if not all(type(value) is int for value in whole) or type(found.closing) is not bool:
         raise AuditError("a checkpoint with something else where a whole number belongs")
     if not all(isinstance(value, str) and _HASH.fullmatch(value) for value in (found.previous, found.root, found.head)):

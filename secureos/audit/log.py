@@ -1,7 +1,7 @@
 """The audit log: every verdict in the order in which it fell, each record bound to the one before it.
 
-On the hot path a verdict is packed into a ring (`note`), and one that has a record of its own is put at the end of a
-list (`add`); both are cheap. Whatever else there is to do is done later, between two scans: verdicts without a record
+On the hot path a verdict is noted in a ring (`note`), and one that has a record of its own is put at the end of a list
+(`add`); both are cheap. Whatever else there is to do is done later, between two scans: verdicts without a record
 of their own are counted by way and rule (`fold`), and records are bound to each other by hash (`lines`, `pending`). A
 record that is changed, removed or moved later breaks the chain at its place; a tail that is cut off, and a log that is
 written anew from its beginning, are found by the signed checkpoints of `AuditWriter`.
@@ -11,20 +11,30 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, astuple, dataclass
 from itertools import islice
 from typing import Any, Final
 
 from secureos.audit.record import GENESIS, AuditError, Chained, Record, chained
-from secureos.audit.ring import GRANTED, RECORDED, VerdictRing
 
 Way = tuple[str, str, str, str, str]
 """The way of a message: event, src, dst, endpoint, method."""
 
 ELSEWHERE: Final[Way] = ("", "", "", "", "")
-"""Stands for all ways and rules beyond the number that a log tells apart."""
+"""Stands for all ways beyond the number that a log tells apart."""
 
-_MOST_NAMES: Final = 1 << 16
+_MOST_TALLIES: Final = 10_000
+
+_Noted = tuple[int, Way, str, bool, bool]  # instant, way, rule, granted, recorded
+
+
+@dataclass(slots=True)
+class Tally:
+    """How often a verdict fell, and the host's time (ns) at which it first and last did."""
+
+    count: int
+    first_ns: int
+    last_ns: int
 
 
 class AuditLog:
@@ -41,8 +51,8 @@ class AuditLog:
     Attributes:
         records: Those still kept.
         granted, denied, denied_by_rule: Verdicts so far.
-        counts: Verdicts without a record of their own by way, rule and whether they were granted, since they were last
-            written; complete after `fold`.
+        counts: Verdicts without a record of their own, by way, rule and whether they were granted, since they were
+            last written; complete after `fold`.
         lost_verdicts: How many were overwritten in the ring since that was last written.
         failing: Why records cannot be written at present; None while all is well. Who grants configuration changes
             and commands looks here first; safety messages are never held up by it.
@@ -62,7 +72,7 @@ class AuditLog:
         self.denied = 0
         self.dropped = 0
         self.denied_by_rule: Counter[str] = Counter()
-        self.counts: Counter[tuple[Way, str, bool]] = Counter()
+        self.counts: dict[tuple[Way, str, bool], Tally] = {}
         self.lost_verdicts = 0
         self.failing: str | None = None
         self.on_failure: Callable[[str | None], None] | None = None
@@ -70,9 +80,9 @@ class AuditLog:
         self._limit = limit
         self._hashes: list[str] = []  # of the records kept, as far as they have been bound to each other
         self._before = GENESIS  # the hash before the first record kept
-        self._ring, self._safety_ring = VerdictRing(ring), VerdictRing(reserve)
-        self._ways: dict[Way, int] = {ELSEWHERE: 0}
-        self._rules: dict[str, int] = {"": 0}
+        self._ring: deque[_Noted] = deque(maxlen=ring)
+        self._safety_ring: deque[_Noted] = deque(maxlen=reserve)
+        self._noted = 0  # since the last fold; more than the rings hold if some were overwritten
         self._taken: int | None = None  # the number of the next record to be written; None without a writer
         self._safety: set[int] = set()  # numbers of safety records that a writer still has to take
         self._reserve: deque[Chained] = deque(maxlen=reserve)
@@ -82,7 +92,6 @@ class AuditLog:
     def note(
         self,
         at_ns: int,
-        chain: int,
         way: Way,
         rule: str,
         *,
@@ -90,12 +99,11 @@ class AuditLog:
         recorded: bool = False,
         safety: bool = False,
     ) -> None:
-        """Count a verdict and pack it into the ring.
+        """Count a verdict and put it into the ring.
 
         Args:
             at_ns: When, in the host's time (ns).
-            chain: Its call chain.
-            way: From whom, to whom, and what.
+            way: From whom, to whom, and what; best a tuple that is made once.
             rule: Which rule decided.
             granted: The verdict.
             recorded: Whether it has a record of its own (`add`).
@@ -103,20 +111,11 @@ class AuditLog:
         """
         if granted:
             self.granted += 1
-            flags = GRANTED
         else:
             self.denied += 1
             self.denied_by_rule[rule] += 1
-            flags = 0
-        if recorded:
-            flags |= RECORDED
-        way_number = self._ways.get(way)
-        if way_number is None:
-            way_number = _intern(self._ways, way)
-        rule_number = self._rules.get(rule)
-        if rule_number is None:
-            rule_number = _intern(self._rules, rule)
-        (self._safety_ring if safety else self._ring).put(at_ns, chain, way_number, rule_number, flags)
+        self._noted += 1
+        (self._safety_ring if safety else self._ring).append((at_ns, way, rule, granted, recorded))
 
     def add(self, record: Record, *, safety: bool = False) -> None:
         """Append a record; `safety` says that it is about a message that must never be blocked."""
@@ -147,13 +146,21 @@ class AuditLog:
 
     def fold(self) -> None:
         """Empty the ring into `counts`; for the host to call between two scans."""
-        ways, rules = tuple(self._ways), tuple(self._rules)
+        self.lost_verdicts += self._noted - len(self._ring) - len(self._safety_ring)
+        self._noted = 0
         for ring in (self._ring, self._safety_ring):
-            verdicts, lost = ring.take()
-            self.lost_verdicts += lost
-            for _, _, way, rule, flags in verdicts:
-                if not flags & RECORDED:
-                    self.counts[ways[way], rules[rule], bool(flags & GRANTED)] += 1
+            for at_ns, way, rule, granted, recorded in ring:
+                if not recorded:
+                    self._tally(way, rule, granted, at_ns)
+            ring.clear()
+
+    def _tally(self, way: Way, rule: str, granted: bool, at_ns: int) -> None:
+        found = self.counts.get((way, rule, granted))
+        if found is None:
+            key = (way, rule, granted) if len(self.counts) < _MOST_TALLIES else (ELSEWHERE, "", granted)
+            found = self.counts.setdefault(key, Tally(0, at_ns, at_ns))
+        found.count += 1
+        found.last_ns = at_ns
 
     @property
     def head(self) -> str:
@@ -210,7 +217,7 @@ class AuditLog:
             "denied": self.denied,
             "dropped": self.dropped,
             "denied_by_rule": dict(self.denied_by_rule),
-            "counts": [[list(way), rule, granted, count] for (way, rule, granted), count in self.counts.items()],
+            "counts": [[*way, rule, granted, *astuple(tally)] for (way, rule, granted), tally in self.counts.items()],
             "lost_verdicts": self.lost_verdicts,
             "before": self._before,
             "hashes": list(self._hashes),
@@ -227,10 +234,11 @@ class AuditLog:
             raise AuditError("the audit log is being written and cannot go back; restore before a writer is attached")
         self.granted, self.denied, self.dropped = state["granted"], state["denied"], state["dropped"]
         self.denied_by_rule = Counter(state["denied_by_rule"])
-        self.counts = Counter({(_way(way), rule, granted): count for way, rule, granted, count in state["counts"]})
+        self.counts = {((*row[:5],), row[5], row[6]): Tally(*row[7:]) for row in state["counts"]}
         self.lost_verdicts = state["lost_verdicts"]
-        for ring in (self._ring, self._safety_ring):
-            ring.take()
+        self._noted = 0
+        self._ring.clear()
+        self._safety_ring.clear()
         self._before, self._hashes = state["before"], list(state["hashes"])
         self.records = [Record(**row) for row in state["records"]]
 
@@ -259,13 +267,3 @@ class AuditLog:
         self._before = self._hashes[surplus - 1]
         del self.records[:surplus], self._hashes[:surplus]
         self.dropped += surplus
-
-
-def _intern(names: dict[Any, int], name: object) -> int:
-    """A number for a name; names that a log cannot tell apart any more share number 0."""
-    return names.setdefault(name, len(names)) if len(names) < _MOST_NAMES else 0
-
-
-def _way(parts: Iterable[str]) -> Way:
-    event, src, dst, endpoint, method = parts
-    return event, src, dst, endpoint, method

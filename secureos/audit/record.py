@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass, fields, replace
-from typing import Any, Final, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, NamedTuple
 
 GENESIS: Final = "0" * 64
 """What stands for the hash before the first record, and before the first checkpoint."""
@@ -15,7 +15,7 @@ LONGEST_LINE: Final = 1 << 20
 """No line of a log is longer (bytes)."""
 
 _TAIL: Final = 256  # what a line holds besides the text of its record
-_COMPACT: Final = (",", ":")
+_ENCODE: Final = json.JSONEncoder(separators=(",", ":")).encode
 _LINE: Final = re.compile(r'(\{.*),"hash":"([0-9a-f]{64})"\}')
 
 
@@ -54,8 +54,7 @@ class Record:
     message: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Chained:
+class Chained(NamedTuple):
     """A record bound to the one before it.
 
     Attributes:
@@ -74,9 +73,6 @@ class Chained:
     def line(self) -> str:
         """The record as it stands in the log, without the end of the line."""
         return f'{self.text[:-1]},"hash":"{self.digest}"}}'
-
-
-_FIELDS: Final = tuple(field.name for field in fields(Record))
 
 
 def chained(record: Record, previous: str) -> Chained:
@@ -105,6 +101,20 @@ def digest_of(text: str) -> str:
 
 
 def _text(record: Record, previous: str) -> str:
-    row = {name: getattr(record, name) for name in _FIELDS}
-    row["prev"] = previous
-    return json.dumps(row, separators=_COMPACT)
+    return _ENCODE(
+        {
+            "number": record.number,
+            "at_ns": record.at_ns,
+            "chain": record.chain,
+            "event": record.event,
+            "src": record.src,
+            "dst": record.dst,
+            "endpoint": record.endpoint,
+            "method": record.method,
+            "decision": record.decision,
+            "rule": record.rule,
+            "reason": record.reason,
+            "message": record.message,
+            "prev": previous,
+        }
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
@@ -155,7 +156,7 @@ class AuditWriter:
     def _checkpoint(self, place: _Place, at_ns: int, *, lost: Lost | None = None, closing: bool = False) -> str:
         first_of_block = place.link == self._place.link  # counts are told once
         in_force = self._in_force()
-        counts = sorted(self._log.counts.items()) if first_of_block else []
+        counts = sorted(self._log.counts.items(), key=itemgetter(0)) if first_of_block else []
         made = Checkpoint(
             number=place.checkpoints,
             previous=place.link,
@@ -166,7 +167,10 @@ class AuditWriter:
             head=place.head,
             image_sha256=in_force.image_sha256,
             policy_sha256=in_force.policy_sha256,
-            unrecorded=tuple(Unrecorded(*way, rule, granted, count) for (way, rule, granted), count in counts),
+            unrecorded=tuple(
+                Unrecorded(*way, rule, granted, tally.count, tally.first_ns, tally.last_ns)
+                for (way, rule, granted), tally in counts
+            ),
             lost=lost,
             lost_verdicts=self._log.lost_verdicts if first_of_block else 0,
             closing=closing,

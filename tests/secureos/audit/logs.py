@@ -72,7 +72,7 @@ def written(count, *, fd, every=4, close=True, key=OURS, drains=(), **changes):
     out = writer(log, disk, every=every, key=key)
     for number in range(count):
         log.add(record(number, **changes))
-        log.note(number, 1, ("request", "a", "b", "", "Do"), "p.psl:1", granted=True)
+        log.note(number, ("request", "a", "b", "", "Do"), "p.psl:1", granted=True)
         if number in drains:
             out.drain(number * SECOND)
     out.drain(count * SECOND)

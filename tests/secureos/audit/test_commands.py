@@ -82,7 +82,7 @@ def test_verify_tells_what_the_log_says_is_lost(run, fd):
 
     log, disk = AuditLog(limit=10, ring=1), Disk(fd=fd)
     for number in range(30):
-        log.note(0, 1, ("request", "a", "b", "", "Do"), "r:1", granted=True)
+        log.note(0, ("request", "a", "b", "", "Do"), "r:1", granted=True)
         log.add(record(number))
     writer(log, disk, key=development_key()).close(0)
     told = run("verify", run.folder, lines=[disk.getvalue()])

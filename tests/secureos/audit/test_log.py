@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secureos.audit import AuditError, AuditLog, Record, verify_chain
-from secureos.audit.log import ELSEWHERE
+from secureos.audit.log import ELSEWHERE, Tally
 from secureos.audit.record import LONGEST_LINE, chained
 
 WAY = ("request", "a", "b", "ep", "Do")
@@ -102,15 +102,15 @@ def test_the_head_of_an_empty_log_and_of_one_that_let_all_go():
 
 def test_a_restored_log_goes_on():
     first = log()
-    first.note(50, 1, WAY, "x.psl:4", granted=True)
-    first.note(50, 1, WAY, "x.psl:4", granted=False)
+    first.note(50, WAY, "x.psl:4", granted=True)
+    first.note(50, WAY, "x.psl:4", granted=False)
     audit = AuditLog()
-    audit.note(1, 1, WAY, "x.psl:9", granted=True)  # forgotten by going back
+    audit.note(1, WAY, "x.psl:9", granted=True)  # forgotten by going back
     audit.restore(json.loads(json.dumps(first.snapshot())))
     assert list(audit.lines()) == list(first.lines())
     assert audit.next_number == 5
     audit.fold()
-    assert audit.counts == {(WAY, "x.psl:4", True): 1, (WAY, "x.psl:4", False): 1}
+    assert audit.counts == {(WAY, "x.psl:4", True): Tally(1, 50, 50), (WAY, "x.psl:4", False): Tally(1, 50, 50)}
     assert (audit.granted, audit.denied) == (4, 3)
 
 
@@ -123,6 +123,11 @@ def test_a_message_too_long_for_a_line_is_left_out_and_said_to_be():
 
 
 # ---- the ring ------------------------------------------------------------------------------------------------------
+
+
+def counted(audit):
+    return {key: tally.count for key, tally in audit.counts.items()}
+
 
 noted = st.tuples(st.sampled_from("abc"), st.sampled_from(["r:1", "r:2"]), *[st.booleans()] * 3)
 
@@ -146,25 +151,25 @@ def test_the_ring_keeps_the_newest_and_safety_apart_and_counts_what_it_lost(step
         if step is None:
             fold()
             audit.fold()
-            assert (audit.counts, audit.lost_verdicts) == (counts, lost)
+            assert (counted(audit), audit.lost_verdicts) == (counts, lost)
             continue
         name, rule, granted, recorded, safety = step
         way = ("request", name, "b", "", "Do")
         waiting[safety].append((way, rule, granted, recorded))
-        audit.note(at_ns, 1, way, rule, granted=granted, recorded=recorded, safety=safety)
+        audit.note(at_ns, way, rule, granted=granted, recorded=recorded, safety=safety)
     fold()
     audit.fold()
-    assert (audit.counts, audit.lost_verdicts) == (counts, lost)
+    assert (counted(audit), audit.lost_verdicts) == (counts, lost)
     given_out = [step for step in steps if step is not None]
     assert audit.granted == sum(step[2] for step in given_out)
     assert audit.denied == sum(audit.denied_by_rule.values()) == len(given_out) - audit.granted
 
 
 def test_ways_beyond_what_a_log_tells_apart_are_counted_together(monkeypatch):
-    monkeypatch.setattr("secureos.audit.log._MOST_NAMES", 3)
+    monkeypatch.setattr("secureos.audit.log._MOST_TALLIES", 3)
     audit = AuditLog()
     for number in range(6):
-        audit.note(0, 1, ("request", f"t{number}", "b", "", "Do"), f"r:{number}", granted=True)
+        audit.note(number, ("request", f"t{number}", "b", "", "Do"), f"r:{number}", granted=True)
     audit.fold()
-    assert audit.counts[ELSEWHERE, "", True] == 4
-    assert sum(audit.counts.values()) == 6
+    assert audit.counts[ELSEWHERE, "", True] == Tally(3, 3, 5)
+    assert sum(counted(audit).values()) == 6

@@ -46,7 +46,7 @@ def test_checkpoints_stand_after_so_much_time_if_there_is_anything_new(fd):
     for at_s in (0, 5, 10, 25):
         out.drain(at_s * SECOND)
     assert len(checkpoints(lines_of(disk))) == 1
-    log.note(0, 1, WAY, "p.psl:1", granted=True)
+    log.note(0, WAY, "p.psl:1", granted=True)
     out.drain(26 * SECOND)
     log.add(record(0))
     out.drain(30 * SECOND)
@@ -59,13 +59,13 @@ def test_verdicts_without_a_record_are_counted_once_by_way_and_rule(fd):
     log, disk = AuditLog(), Disk(fd=fd)
     out = writer(log, disk, every=2)
     for number in range(5):
-        log.note(number, 1, WAY, "p.psl:1", granted=True)
-    log.note(9, 1, WAY, "p.psl:2", granted=False)
-    log.note(9, 1, WAY, "p.psl:2", granted=False, recorded=True)
+        log.note(number, WAY, "p.psl:1", granted=True)
+    log.note(9, WAY, "p.psl:2", granted=False)
+    log.note(9, WAY, "p.psl:2", granted=False, recorded=True)
     for number in range(5):
         log.add(record(number))
     out.drain(0)
-    log.note(9, 1, WAY, "p.psl:1", granted=True)
+    log.note(9, WAY, "p.psl:1", granted=True)
     out.close(SECOND)
     counted = [[(one["rule"], one["granted"], one["count"]) for one in made["unrecorded"]]
                for made in checkpoints(lines_of(disk))]  # fmt: skip
@@ -78,9 +78,9 @@ def test_verdicts_lost_in_the_ring_are_told(fd):
     log, disk = AuditLog(ring=10, reserve=2), Disk(fd=fd)
     out = writer(log, disk)
     for number in range(30):
-        log.note(number, 1, WAY, "p.psl:1", granted=True)
+        log.note(number, WAY, "p.psl:1", granted=True)
     for number in range(2):
-        log.note(number, 1, WAY, "safety", granted=True, safety=True)
+        log.note(number, WAY, "safety", granted=True, safety=True)
     out.close(0)
     report = verify(lines_of(disk), KEYS)
     assert (report.ok(), report.lost_verdicts) == (True, 20)
@@ -175,7 +175,7 @@ def test_a_full_disk_never_raises_and_nothing_is_lost_once_there_is_room(fd):
     out = writer(log, disk)
     for number in range(20):
         log.add(record(number))
-        log.note(number, 1, WAY, "p.psl:1", granted=True)
+        log.note(number, WAY, "p.psl:1", granted=True)
         out.drain(number * SECOND)
     assert log.failing == "the audit log cannot be written: No space left on device"
     assert told == [log.failing]
