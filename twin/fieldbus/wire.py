@@ -52,16 +52,20 @@ class Wire(Protocol):
 
 
 class TcpWire:
-    """Real sockets. Without `limits`, the usual caps on connections and no idle time-out."""
+    """Real sockets. Without `limits`, the usual caps on connections and no idle time-out.
+
+    Attributes:
+        limits: What strangers may take of what is served here.
+    """
 
     def __init__(self, *, limits: ServerLimits = _LOCK_STEP, timeout_s: float = 3.0) -> None:
-        self._limits = limits
+        self.limits = limits
         self._timeout_s = timeout_s
         self._servers: list[ModbusServer] = []
 
     async def serve(self, responder: Responder, *, host: str = "127.0.0.1", port: int = 0) -> Endpoint:
         """Start a server."""
-        server = ModbusServer(responder, host=host, port=port, limits=self._limits)
+        server = ModbusServer(responder, host=host, port=port, limits=self.limits)
         await server.start()
         self._servers.append(server)
         return Endpoint(host, server.port)

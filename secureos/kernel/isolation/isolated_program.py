@@ -87,7 +87,7 @@ class IsolatedProgram:
         self._own: Frame | None = None  # a call that the task began by itself, and waits for
         self._unasked = 0  # how much it did by itself since it was last asked something
         self._cpu_s = 0.0  # what it had used when it last answered
-        self._fault: TaskFault | None = None
+        self._fault: TaskFault | None = TaskCrashed("it was not started")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._system: System
         self._child: Child
@@ -110,6 +110,7 @@ class IsolatedProgram:
             self._child = self._nursery.spawn(self._builder, memory_mb=self._quota.memory_mb)
         except NotConfined as failure:
             raise TaskCrashed(f"task `{system.task}` has no process: {failure}") from failure
+        self._fault = None
         self._cpu_s = self._child.cpu_s
         self._wait(self._ask(Kind.START, [system.task, tuple(system.args), dict(self._settings)]))
         for name, device in self._devices.items():

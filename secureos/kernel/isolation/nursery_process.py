@@ -86,10 +86,11 @@ def _confine(order: Mapping[str, Any], link: int) -> None:
     if not order["namespaces"]:
         _be_born(os.getpid(), link)
     loop = asyncio.new_event_loop()
-    with socket.socket(fileno=link) as kernel:
-        side = TaskSide(kernel, loop, order["builder"])
-        confinement.lock(memory_mb=order["memory_mb"], namespaces=order["namespaces"], landlock=order["landlock"])
-        side.run()
+    kernel = socket.socket(fileno=os.dup(link))  # `link` stays, to tell by what failed
+    side = TaskSide(kernel, loop, order["builder"])
+    confinement.lock(memory_mb=order["memory_mb"], namespaces=order["namespaces"], landlock=order["landlock"])
+    os.close(link)
+    side.run()
 
 
 def _wait_for(child: int, link: int) -> None:

@@ -17,7 +17,7 @@ from secureos.kernel.isolation.machine import Architecture, checked
 
 # Without conditions: work on descriptors that it was given, memory, time, waiting, its own end.
 _PLAIN: Final = (
-    *("read", "write", "readv", "writev", "close", "fstat", "lseek"),
+    *("read", "write", "readv", "writev", "close", "lseek"),
     *("sendto", "recvfrom", "sendmsg", "recvmsg", "shutdown", "getsockname", "getpeername", "getsockopt"),
     *("poll", "ppoll", "epoll_wait", "epoll_pwait", "epoll_pwait2", "epoll_ctl"),
     *("brk", "munmap", "mremap", "madvise", "futex", "sched_yield", "getrandom"),

@@ -1,0 +1,262 @@
+# ruff: noqa: PTH102, PTH108, PTH111, PTH116, PTH208
+"""Programs that the tests run in processes of their own: an honest one, and one for each thing that may not be done."""
+
+import ctypes
+import fcntl
+import os
+import resource
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from array import array
+from pathlib import Path
+
+from secureos.kernel import Reply
+from secureos.kernel.isolation import Built
+
+
+class Honest:
+    def __init__(self, place):
+        self.place = place
+        self.state = {"beats": 0}
+
+    def start(self, system):
+        self.system = system
+        if "fail" in system.args:
+            raise ValueError("shall fail")
+
+    def serve(self, request):
+        return getattr(self, request.method)(request.fields)
+
+    async def activate(self, phase):
+        if phase == "ask":
+            self.answer = self.system.call("next", "end", "Do", {"values": array("H", [1, 2, 3])})
+        elif phase == "report":
+            self.system.report("Report", {"tags": ("a", "b")})
+        else:
+            raise LookupError(phase)
+        self.state["beats"] += 1
+
+    def snapshot(self):
+        return self.state
+
+    def restore(self, state):
+        self.state = state
+
+    def Echo(self, fields):
+        return Reply(fields)
+
+    def Refuse(self, fields):
+        return Reply({"code": 3}, error=True)
+
+    def Ask(self, fields):
+        answer = self.system.call("next", "end", "Do", fields)
+        return Reply({"code": answer.code.value, "fields": dict(answer.fields), "reason": answer.reason})
+
+    def About(self, fields):
+        return Reply(
+            {
+                "task": self.system.task,
+                "args": self.system.args,
+                "now": self.system.now_ns,
+                "settings": dict(self.place.settings),
+            }
+        )
+
+
+def honest(place):
+    return Built(Honest(place))
+
+
+def _library():
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _outcome(attempt):
+    """What became of an attempt: the name of its error, or `done`, which no test wants to see."""
+    try:
+        result = attempt()
+    except BaseException as failure:
+        return type(failure).__name__
+    return "done" if result is None or result is True else f"done: {str(result)[:80]}"
+
+
+def _checked(name, *arguments):
+    result = getattr(_library(), name)(*arguments)
+    if result < 0:
+        raise OSError(ctypes.get_errno(), name)
+    return result
+
+
+def _connect(family, kind, address):
+    with socket.socket(family, kind) as one:
+        one.connect(address)
+
+
+def _make_executable():
+    import mmap
+
+    mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+
+
+def _thread():
+    one = threading.Thread(target=time.sleep, args=(0,))
+    one.start()
+    one.join()
+
+
+def _duplicate_forever():
+    held = []
+    while len(held) < 100_000:
+        held.append(os.dup(0))
+
+
+def _read_memory(pid):
+    local = ctypes.create_string_buffer(64)
+    vector = struct.pack("PN", ctypes.addressof(local), 64)
+    return _checked("process_vm_readv", pid, vector, 1, vector, 1, 0)
+
+
+# What a hostile program tries; each says what it was and what became of it. `{pid}` is the host's process.
+ATTEMPTS = {
+    "read /etc/passwd": lambda host: Path("/etc/passwd").read_text(),
+    "list the root": lambda host: os.listdir("/"),
+    "list home": lambda host: os.listdir(os.path.expanduser("~")),
+    "stat a file": lambda host: os.stat("/etc/passwd"),
+    "write a file": lambda host: Path("/tmp/leak").write_text("x"),
+    "write into the package": lambda host: Path(__file__).write_text("x"),
+    "read the package": lambda host: Path(__file__).read_text(),
+    "import a module": lambda host: __import__("wave"),
+    "make a folder": lambda host: os.mkdir("/tmp/leak"),
+    "unlink": lambda host: os.unlink(__file__),
+    "change folder": lambda host: os.chdir("/"),
+    "change root": lambda host: os.chroot("/"),
+    "mount": lambda host: _checked("mount", b"none", b"/", b"tmpfs", 0, None),
+    "tcp": lambda host: _connect(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 22)),
+    "udp": lambda host: _connect(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 53)),
+    "unix socket": lambda host: _connect(socket.AF_UNIX, socket.SOCK_STREAM, "\0somewhere"),
+    "raw socket": lambda host: socket.socket(socket.AF_INET, socket.SOCK_RAW, 1),
+    "netlink": lambda host: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0),
+    "socket pair": lambda host: socket.socketpair(),
+    "open host memory": lambda host: os.open(f"/proc/{host}/mem", os.O_RDWR),
+    "open own memory": lambda host: os.open("/proc/self/mem", os.O_RDWR),
+    "trace the host": lambda host: _checked("ptrace", 16, host, 0, 0),
+    "read host memory": _read_memory,
+    "descriptor of the host": os.pidfd_open,
+    "kill the host": lambda host: os.kill(host, signal.SIGKILL),
+    "kill all": lambda host: os.kill(-1, signal.SIGKILL),
+    "catch a signal": lambda host: signal.signal(signal.SIGTERM, signal.SIG_IGN),
+    "set a timer": lambda host: signal.setitimer(signal.ITIMER_REAL, 10),
+    "fork": lambda host: os.fork(),
+    "spawn": lambda host: subprocess.run(["/bin/true"], check=True),
+    "execute": lambda host: os.execv(sys.executable, [sys.executable]),
+    "thread": lambda host: _thread(),
+    "name spaces": lambda host: _checked("unshare", 0x10000000),
+    "become root": lambda host: os.setuid(0),
+    "raise a limit": lambda host: resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096)),
+    "lower its priority": lambda host: os.nice(5),
+    "choose a processor": lambda host: os.sched_setaffinity(0, {0}),
+    "executable memory": lambda host: _make_executable(),
+    "duplicate descriptors": lambda host: _duplicate_forever(),
+    "pipe": lambda host: os.pipe(),
+    "event descriptor": lambda host: os.eventfd(0),
+    "memory file": lambda host: os.memfd_create("x"),
+    "kernel log": lambda host: _checked("klogctl", 3, ctypes.create_string_buffer(64), 64),
+    "host name": lambda host: socket.sethostname("x"),
+    "load code": lambda host: ctypes.CDLL("libBrokenLocale.so.1"),
+}
+
+
+class Hostile(Honest):
+    """Does as it is told by the test: tries one forbidden thing, or misbehaves towards the kernel."""
+
+    def __init__(self, place, side):
+        super().__init__(place)
+        self.side = side
+
+    def Try(self, fields):
+        return Reply({"outcome": _outcome(lambda: ATTEMPTS[fields["what"]](fields["host"]))})
+
+    def Attempts(self, fields):
+        return Reply({"names": list(ATTEMPTS)})
+
+    def Descriptors(self, fields):
+        return Reply(
+            {
+                "open": [
+                    number
+                    for number in range(256)
+                    if _outcome(lambda n=number: fcntl.fcntl(n, fcntl.F_GETFD) and None) != "OSError"
+                ]
+            }
+        )
+
+    def Environment(self, fields):
+        return Reply({"names": list(os.environ), "loaded": sorted(sys.modules)})
+
+    def Speak(self, fields):
+        print("leaked", flush=True)
+        for number in (1, 2):
+            os.write(number, b"leaked")
+        return Reply()
+
+    def Memory(self, fields):
+        held = []
+        while True:
+            held.append(bytearray(16 * 2**20))
+
+    def Burn(self, fields):
+        while True:
+            pass
+
+    def Sleep(self, fields):
+        time.sleep(3600)
+
+    def Exit(self, fields):
+        os._exit(3)
+
+    def Leave(self, fields):
+        raise SystemExit
+
+    def Crash(self, fields):
+        ctypes.string_at(0)
+
+    def Raw(self, fields):
+        os.write(self.side, fields["bytes"])
+        time.sleep(3600)
+
+    def Flood(self, fields):
+        while True:
+            os.write(self.side, fields["bytes"] * 100)
+
+    def NoReply(self, fields):
+        return Reply({"value": object()})
+
+    def Calls(self, fields):
+        for _ in range(fields["count"]):
+            self.system.call("next", "end", "Do", {})
+        return Reply()
+
+    def Handles(self, fields):
+        tried = {}
+        for number in (0, 1, 7, 2**31, 2**63 - 1, -1):
+            tried[str(number)] = _outcome(lambda handle=number: self.system.revoke(handle))
+            tried[f"call {number}"] = self.system.call(number, "end", "Do", {}).code.value
+        return Reply(tried)
+
+    async def activate(self, phase):
+        if phase == "burn":
+            while True:
+                pass
+        if phase == "exit":
+            os._exit(3)
+        await super().activate(phase)
+
+
+def hostile(place):
+    link = place.tell.__self__._kernel.fileno()  # nothing is hidden from a program within its own process
+    return Built(Hostile(place, link))
