@@ -139,12 +139,13 @@ class Kernel:
             task.program.start(TaskSystem(self, task))
 
     def tick(self) -> None:
-        """At the beginning of each scan: start those tasks again whose wait is over.
+        """At the beginning of each scan: count what was noted since, and start those tasks again whose wait is over.
 
         Raises:
             KernelError: A call chain is under way.
         """
         self._between_chains("tasks are started again")
+        self.audit.fold()
         now_ns = self.now_ns
         for task in self.tasks.values():
             due_ns = task.restarts.due_ns
@@ -357,11 +358,11 @@ class Kernel:
 
     def _judge(self, message: Message, fields: Fields) -> Answer | None:
         """Ask for a verdict on a message with these fields, and record it; None when granted."""
-        source, target = message.source, message.target
+        source, target, at_ns = message.source, message.target, self._clock.now_ns
         verdict = self._module.decide(
             Event(
                 kind=message.kind,
-                at_ns=self._clock.now_ns,
+                at_ns=at_ns,
                 src_sid=source.sid,
                 dst_sid=target.sid if target is not None else None,
                 src=source.class_name,
@@ -371,7 +372,8 @@ class Kernel:
                 message=fields,
             )
         )
-        self.audit.count(granted=verdict.granted, rule=verdict.rule)
+        way = (message.kind, source.name, target.name if target is not None else "", message.endpoint, message.method)
+        self.audit.note(at_ns, way, verdict.rule, granted=verdict.granted, recorded=verdict.audited)
         if verdict.audited:  # the policy's audit profiles say which verdicts are; all of them are counted
             decision: Decision = "granted" if verdict.granted else "denied"
             self._record(message, fields, decision=decision, rule=verdict.rule, reason=verdict.reason)
