@@ -177,3 +177,21 @@ request src=lab.Client method=Set { choice (re.select {text : message.text}) { "
 def test_constant_answers(rule, answer):
     file = parse(source_from_text(f"error {{ {rule} }}"))
     assert constant_answer(file.declarations[0].body[0]) == answer
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "assert (IN)",
+        "assert (!(IN))",
+        "assert (message.heads.[0].code == 1 && (IN))",
+        "assert (bool.any [false, IN])",
+        "assert (math.sum [message.rpm, bool.cond {if : IN, then : 1, else : 2}] > 0)",
+        "choice (IN) { true : grant () _ : deny () }",
+        "choice (message.rpm) { 1 : { match src=lab.Client { assert (IN) } } _ : deny () }",
+    ],
+)
+def test_an_object_is_used_wherever_its_name_stands(warnings, where):
+    rule = where.replace("IN", "ports.contains {sid : src_sid, entry : message.head.kind}")
+    ports = "policy object ports : HashSet { type Entry = UInt8 config = { set_size : 2, pool_size : 2 } }"
+    assert warnings(f"{ports}\nrequest src=lab.Client dst=lab.Driver method=Set {{ {rule} }}") == []
