@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check bench fuzz clean picture
+.PHONY: help demo test soak check coverage bench fuzz clean picture
 
 help:           ## list the targets
 	@grep -hE '^[a-z]+: .*##|^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1	/' | expand -t 18
@@ -36,6 +36,11 @@ check: $(VENV)/.dev    ## format, lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+coverage: $(VENV)/.dev ## which branches of secureos the tests reach; the policy engine and the descriptions: all
+	$(BIN)/python -m coverage run -m pytest -q -m "not soak" tests/secureos
+	$(BIN)/python -m coverage report
+	@$(BIN)/python -m coverage report --include='secureos/policy/*,secureos/xdl/*' --fail-under=100
+
 bench: $(VENV)/.dev    ## speed, as ratios measured in one run (other policy engines join once `.[bench]` is installed)
 	$(BIN)/python -m tests.bench
 
@@ -46,4 +51,4 @@ picture: $(VENV)/.dev  ## make the README's picture anew (needs Chromium)
 	$(BIN)/python -m tests.picture
 
 clean:          ## remove what these targets made
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
