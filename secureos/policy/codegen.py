@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from secureos.policy import native
 from secureos.policy import syntax as psl
 from secureos.policy.codegen_expressions import ExpressionWriter, LeftToClosures
 from secureos.policy.codegen_models import RULES, Parameters, Step
@@ -55,10 +56,16 @@ def decision(rules: Sequence[Rule], objects: Mapping[str, Model], message: Messa
     """The decision function of these rules, and whether it is better off with the event whole, as last argument."""
     if not rules:
         return deny_by_default, False
+    if len(rules) > _MAX_IN_PLACE:
+        return _Writer(rules, objects, message, in_place=False).function()
     try:
-        return _Writer(rules, objects, message, in_place=len(rules) <= _MAX_IN_PLACE).function()
+        plain, whole = _Writer(rules, objects, message, in_place=True).function()
     except (SyntaxError, MemoryError, RecursionError):  # too deep for Python's compiler: call every rule
         return _Writer(rules, objects, message, in_place=False).function()
+    if whole:
+        return plain, whole
+    kept = partial(_looked_at_later, rules)
+    return native.quicken(plain, native.Asked(rules, objects, message.fields, message.moment, kept)), whole
 
 
 def _rebuild(message: Message, src_sid: int, dst_sid: int | None, *fields: object) -> Event:
@@ -120,13 +127,10 @@ class _Writer:
             return None
         template = RULES.get((type(model), rule.operation))
         step = None if template is None else template(self.parameters, model, given)
-        if step is None or (step.commit and self._looked_at_later(position, rule.object)):
+        if step is None or (step.commit and _looked_at_later(self.rules, position)):
             words = ", ".join(("moment", "undo", *(operand.text for operand in given.values())))
             step = Step(denied=f"{self.parameters.add(operation.run)}({words}) is not None", undoes=True)
         return step
-
-    def _looked_at_later(self, position: int, name: str) -> bool:
-        return any(_may_touch(later, name) for later in self.rules[position + 1 :])
 
     def _test(self, position: int, step: Step) -> None:
         self.undoes = self.undoes or step.undoes
@@ -176,6 +180,11 @@ class _Writer:
                 "",
             ]
         )
+
+
+def _looked_at_later(rules: Sequence[Rule], position: int) -> bool:
+    """Whether a rule that comes later can look at the object of this one."""
+    return any(_may_touch(later, rules[position].object) for later in rules[position + 1 :])
 
 
 def _may_touch(rule: Rule, name: str) -> bool:

@@ -102,7 +102,7 @@ class ExpressionWriter:
         sign = part.operator
         if sign in _LOGIC:
             # A long chain leans to the left; written flat, it needs no brackets within brackets.
-            words = f" {_LOGIC[sign]} ".join(self.write(side, depth).text for side in _chain(part, sign))
+            words = f" {_LOGIC[sign]} ".join(self.write(side, depth).text for side in chain(part, sign))
             return Operand(f"({words})")
         left, right = self.write(part.left, depth), self.write(part.right, depth)
         if sign == "==>":
@@ -185,7 +185,7 @@ def _inside(kind: FieldType, step: str | int) -> FieldType:
     raise LeftToClosures
 
 
-def _chain(part: psl.Expression, sign: str) -> list[psl.Expression]:
+def chain(part: psl.Expression, sign: str) -> list[psl.Expression]:
     """The operands of a chain of one sign, from left to right."""
     sides: list[psl.Expression] = []
     while isinstance(part, psl.Binary) and part.operator == sign:

@@ -10,6 +10,8 @@ from functools import lru_cache
 from types import CodeType, FunctionType
 from typing import Any, Final
 
+from secureos.policy import native
+
 Decide = Callable[..., int]
 """Called with source sid, destination sid (None for `security`), and the fields of the message in their order;
 0 is granted, a positive number is 1 + the index of the deciding rule in text order, a negative one is below."""
@@ -48,9 +50,12 @@ _GLOBALS: Final[dict[str, Any]] = {
 }
 
 
-def deny_by_default(*_: object) -> int:
-    """The decision function of everything that no rule speaks of."""
+def _deny(*_: object) -> int:
     return BY_DEFAULT
+
+
+deny_by_default: Final[Decide] = native.denial() or _deny
+"""The decision function of everything that no rule speaks of."""
 
 
 def bind(source: str, parameters: Sequence[object]) -> Decide:
