@@ -15,6 +15,7 @@ from scenarios.exits import ExitCode
 from scenarios.schema import ScenarioError
 from secureos.audit import AuditError
 from secureos.kernel import KernelError
+from secureos.kernel.refusals import KeyUnusable, StateUnavailable
 from secureos.policy import PolicyError
 from twin.core import PlantError, PointsError
 from twin.fieldbus import FieldbusError
@@ -39,6 +40,9 @@ Exit codes:
 
 # What a person can mend by a better file or a better name; each message says where and how.
 INVALID = (ScenarioError, ScenarioNotFound, PolicyError, PlantError, PointsError, KernelError, AuditError)
+
+# What a person can mend on the machine: ports, keys, the folder for them.
+NOT_READY = (FieldbusError, StateUnavailable, KeyUnusable)
 
 app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -77,11 +81,11 @@ def main() -> None:
                 sys.exit(ExitCode.ENVIRONMENT)
     try:
         app()
+    except NOT_READY as failure:
+        errors.print(str(failure))
+        sys.exit(ExitCode.ENVIRONMENT)
     except INVALID as failure:
         errors.print(str(failure))
         sys.exit(ExitCode.INVALID)
-    except FieldbusError as failure:
-        errors.print(str(failure))
-        sys.exit(ExitCode.ENVIRONMENT)
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)

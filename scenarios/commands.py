@@ -60,6 +60,10 @@ WireOption = Annotated[WireChoice, typer.Option(help="Real TCP sockets, or the s
 SeedOption = Annotated[int, typer.Option(min=0, help="Same seed and inputs: same record hash.")]
 SetOption = Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="Set a scenario's parameter.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+ImageOption = Annotated[
+    Path | None, typer.Option(help="A signed image of the plant in place of its own.", exists=True, file_okay=False)
+]
+SignedOption = Annotated[bool, typer.Option("--require-signed", help="Start nothing that was not signed before.")]
 OutOption = Annotated[Path | None, typer.Option(help="Write the run folder here.", file_okay=False)]
 
 
@@ -90,6 +94,8 @@ def run_command(
     wire: WireOption = WireChoice.tcp,
     seed: SeedOption = 1,
     set_: SetOption = [],  # noqa: B006 -- the library wants a list and never changes it
+    image: ImageOption = None,
+    require_signed: SignedOption = False,
     out: OutOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -98,7 +104,14 @@ def run_command(
     Example: holdfast run substation/mass-open --policy permissive --wire memory
     """
     entry = find_scenario(scenario)
-    settings = RunSettings(policy=policy, wire=wire.value, seed=seed, parameters=_parameters(set_))
+    settings = RunSettings(
+        policy=policy,
+        wire=wire.value,
+        seed=seed,
+        parameters=_parameters(set_),
+        image=image,
+        require_signed=require_signed,
+    )
     if out is not None:
         _make_folder(out)
     with progress_bars() as listener:
@@ -119,6 +132,8 @@ def compare_command(
     seed: SeedOption = 1,
     wire: WireOption = WireChoice.tcp,
     set_: SetOption = [],  # noqa: B006
+    image: ImageOption = None,
+    require_signed: SignedOption = False,
     out: Annotated[
         Path | None, typer.Option(help="Write report and run folders here.", file_okay=False, show_default="runs/…")
     ] = None,
@@ -131,7 +146,9 @@ def compare_command(
     from scenarios.report import write_report
 
     entry = find_scenario(scenario)
-    settings = RunSettings(wire=wire.value, seed=seed, parameters=_parameters(set_))
+    settings = RunSettings(
+        wire=wire.value, seed=seed, parameters=_parameters(set_), image=image, require_signed=require_signed
+    )
     folder = out if out is not None else Path("runs") / f"{entry.scenario.id.replace('/', '-')}-seed{seed}"
     _make_folder(folder)
     with progress_bars() as listener:
@@ -161,6 +178,8 @@ def serve_command(
     speed: Annotated[float, typer.Option(min=0.1, max=100, help="Simulated seconds per wall second.")] = 1.0,
     seed: SeedOption = 1,
     isolation: Annotated[IsolationChoice, typer.Option(help="How tasks are hosted.")] = IsolationChoice.none,
+    image: ImageOption = None,
+    require_signed: SignedOption = False,
     out: Annotated[
         Path | None, typer.Option(help="Write audit and journal into this folder, as they come.", file_okay=False)
     ] = None,
@@ -180,6 +199,8 @@ def serve_command(
         seed=seed,
         isolation=isolation.value,
         out=out,
+        image=image,
+        require_signed=require_signed,
     )
     if out is not None:
         _make_folder(out)

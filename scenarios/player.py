@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
@@ -15,9 +16,10 @@ import simpy
 from scenarios.actions import KINDS
 from scenarios.actions.step import By
 from scenarios.schema import Scenario
+from secureos.kernel.boot_checks import Checked, Trust
 from twin.assembly import Twin
-from twin.controller import Controller
-from twin.core import NS_PER_S, Phase, Streams, find_plant, ns
+from twin.controller.programs import check_start
+from twin.core import NS_PER_S, Phase, PlantKind, Streams, find_plant, ns
 from twin.fieldbus import MemoryWire, TcpWire, Wire
 from twin.scada import CommandRefused, OperatorStation
 
@@ -37,12 +39,16 @@ class RunSettings:
         wire: Real TCP sockets, or the same PDUs in memory.
         seed: For every random stream.
         parameters: Values for the scenario's parameters.
+        image: A signed image of the plant in place of its own.
+        require_signed: Whether image and policy must have been signed before.
     """
 
     policy: str = "enforcing"
     wire: WireName = "tcp"
     seed: int = 1
     parameters: Mapping[str, float] = field(default_factory=dict)
+    image: Path | None = None
+    require_signed: bool = False
 
 
 @dataclass
@@ -114,6 +120,19 @@ def policy_file(image: Path, name: str) -> Path:
     return {"enforcing": image / "security.psl", "permissive": image / "permissive.psl"}.get(name) or Path(name)
 
 
+def checked_start(plant: PlantKind, policy: str, *, image: Path | None, require_signed: bool) -> Checked:
+    """The image and the policy of a run, verified.
+
+    Raises:
+        TrustError: They are not as they were signed, or not signed.
+        ImageError, PolicyError: Image or policy is wrong.
+        StateUnavailable, KeyUnusable: This machine's own key cannot be used.
+    """
+    folder = image or plant.image
+    trust = Trust(datetime.now(UTC).date(), require_signed=require_signed)
+    return check_start(folder, policy_file(folder, policy), plant=plant.name, trust=trust)
+
+
 def new_wire(name: WireName) -> Wire:
     """A new wire by its name."""
     return TcpWire() if name == "tcp" else MemoryWire()
@@ -131,7 +150,8 @@ class Run:
 
     Raises:
         PlantError: The scenario's plant is not installed.
-        ImageError, PolicyError: The plant's image or the policy is wrong.
+        ImageError, PolicyError: The plant's image or the policy is wrong, or not as it was signed.
+        StateUnavailable, KeyUnusable: This machine's own key cannot be used.
         ScenarioError: A parameter is unknown or out of range.
     """
 
@@ -141,7 +161,10 @@ class Run:
         self.parameters = scenario.chosen(settings.parameters)
         self.plan = plan(scenario, settings.seed, self.parameters)
         kind = find_plant(scenario.plant)
-        image, policy = Controller.load(kind.image, policy_file(kind.image, settings.policy))
+        self.checked = checked_start(
+            kind, settings.policy, image=settings.image, require_signed=settings.require_signed
+        )
+        image, policy = self.checked.image, self.checked.policy
         self.twin = Twin(
             kind, image, policy, wire=new_wire(settings.wire), seed=settings.seed, settings=scenario.settings
         )
@@ -248,6 +271,7 @@ class Run:
 
     async def _connect(self) -> None:
         await self.twin.connect()
+        self.checked.started()
         for by, address in self.scenario.actors.items():
             self._stations[by] = await self.twin.station(address)
 

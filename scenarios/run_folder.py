@@ -54,6 +54,7 @@ def _manifest(run: Run, result: dict[str, Any]) -> dict[str, Any]:
                 "record_sha256",
             )
         },
+        "start": run.checked.as_json(),
         "policy_files": [source.name for source in run.twin.policy.sources],
         "dropped_audit_records": run.twin.controller.kernel.audit.dropped,
     }

@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from scenarios.player import policy_file
+from scenarios.player import checked_start
 from twin.assembly import Journal, Twin
-from twin.controller import Controller
 from twin.core import NS_PER_S, Pacer, find_plant
 from twin.fieldbus import FieldbusError, ServerLimits, TcpWire
 
@@ -38,6 +37,8 @@ class ServeSettings:
     seed: int = 1
     isolation: str = "none"
     out: Path | None = None
+    image: Path | None = None
+    require_signed: bool = False
 
 
 async def serve(settings: ServeSettings, *, as_json: bool = False) -> None:
@@ -49,8 +50,9 @@ async def serve(settings: ServeSettings, *, as_json: bool = False) -> None:
         FieldbusError: A port is in use.
     """
     kind = find_plant(settings.plant)
-    image, policy = Controller.load(kind.image, policy_file(kind.image, settings.policy))
+    checked = checked_start(kind, settings.policy, image=settings.image, require_signed=settings.require_signed)
     strangers = TcpWire(limits=ServerLimits(requests_per_s=REQUESTS_PER_S, burst=BURST))
+    image, policy = checked.image, checked.policy
     twin = Twin(kind, image, policy, wire=TcpWire(), scada_wire=strangers, seed=settings.seed, live=True)
     pacer = Pacer([twin.clock], speed=settings.speed)
     loop = asyncio.get_running_loop()
@@ -59,6 +61,7 @@ async def serve(settings: ServeSettings, *, as_json: bool = False) -> None:
     try:
         with _records(settings.out) as (audit, journal):
             await _connect(twin, settings, lambda asked: journal(json.dumps(asdict(asked))))
+            checked.started()
             _keep_audit(twin, audit)
             twin.start()
             _tell(settings, twin, as_json=as_json)

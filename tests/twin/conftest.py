@@ -2,11 +2,13 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from datetime import date
 
 import pytest
 
+from secureos.kernel.boot_checks import Trust
 from twin.assembly import Twin
-from twin.controller import Controller
+from twin.controller.programs import check_start
 from twin.core import find_plant, ns
 from twin.fieldbus import MemoryWire, TcpWire
 
@@ -19,8 +21,10 @@ def twin_session():
     async def opened(policy, wire, settings):
         kind = find_plant("substation")
         path = policy if policy not in ("security", "permissive") else kind.image / f"{policy}.psl"
-        image, rules = Controller.load(kind.image, path)
-        twin = Twin(kind, image, rules, wire=MemoryWire() if wire == "memory" else TcpWire(), settings=settings)
+        checked = check_start(kind.image, path, plant=kind.name, trust=Trust(date(2030, 1, 1)))
+        twin = Twin(
+            kind, checked.image, checked.policy, wire=MemoryWire() if wire == "memory" else TcpWire(), settings=settings
+        )
         try:
             await twin.connect()
             twin.start()

@@ -1,19 +1,22 @@
 """One twin: its wires, mended when it is live; its journal."""
 
 import asyncio
+from datetime import date
 
 import pytest
 
+from secureos.kernel.boot_checks import Trust
 from twin.assembly import Twin
-from twin.controller import Controller
+from twin.controller.programs import check_start
 from twin.core import find_plant, ns
 from twin.fieldbus import FieldbusError, TcpWire
 
 
 async def built(**options):
     kind = find_plant("substation")
-    image, policy = Controller.load(kind.image, kind.image / "security.psl")
-    twin = Twin(kind, image, policy, wire=TcpWire(), **options)
+    trust = Trust(date(2030, 1, 1))
+    checked = check_start(kind.image, kind.image / "security.psl", plant=kind.name, trust=trust)
+    twin = Twin(kind, checked.image, checked.policy, wire=TcpWire(), **options)
     await twin.connect()
     twin.start()
     await twin.clock.advance(ns(1))

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from secureos.audit import AuditLog
-from secureos.kernel import Clock, Image, Kernel, Program, TaskFault, load_image
-from secureos.policy import Policy, load_policy
+from secureos.kernel import Clock, Image, Kernel, Program, TaskFault
+from secureos.policy import Policy
 from twin.controller.control_logic import ControlLogic
 from twin.controller.field_io import FieldIo
 from twin.controller.gateway import ModbusGateway
@@ -107,17 +107,6 @@ class Controller:
         devices: Mapping[str, Mapping[str, Any]] = {"field_io": {"plant": field}, "gateway": {"modbus": port}}
         self.kernel.boot(programs, devices)
         self.station: Station = port
-
-    @staticmethod
-    def load(folder: Path, policy: Path) -> tuple[Image, Policy]:
-        """Read and check the image in `folder` and a policy for it; nothing is started.
-
-        Raises:
-            ImageError: The image is wrong.
-            PolicyError: The policy is wrong; each mistake with file, line and column.
-        """
-        image = load_image(folder, include=(INTERFACES,))
-        return image, load_policy(policy, image.catalogue, include=(folder,))
 
     async def scan(self) -> None:
         """One scan: read, report, execute, hand out, write. Nothing else happens in the instant it takes.
