@@ -166,7 +166,7 @@ class _Loader:
         self._under_way: list[Path] = []
         self._done: set[Path] = set()
         self._names_missing = False
-        self._modules_missing = False
+        self._incomplete = False
 
     def policy(self, source: Source) -> Policy:
         """The policy, once there is no mistake left."""
@@ -193,6 +193,7 @@ class _Loader:
         try:
             expanded = preprocess(source, self._definitions, missing=self._catalogue.missing)
             self.warnings.extend(expanded.warnings)
+            self._incomplete |= bool(expanded.warnings)
             file = parse(expanded.source)
         except PolicyError as failure:
             self.mistakes.extend(failure.diagnostics)
@@ -210,9 +211,8 @@ class _Loader:
         for declaration in self._declared.values():
             self._configure(declaration)
         self._add_regex()
-        if self._is_part():
-            self._take_classes_as_named()
-            self._leave_out_what_is_absent()
+        if self._catalogue.missing == "opaque":
+            self._look_elsewhere()
         # Where a class, an object or a whole file is missing, its absence alone is told: errors that follow from it
         # would only hide it.
         if self._names_missing:
@@ -304,19 +304,22 @@ class _Loader:
             self.mistakes.extend(failure.diagnostics)
             self._names_missing = True
 
-    def _is_part(self) -> bool:
-        """Whether a file that is not at hand may say more: one that is included here, or that includes this one.
+    def _look_elsewhere(self) -> None:
+        """Text that is not at hand may say more: what this includes, what fills its template, what includes it.
 
         A whole policy names the kernel's class; a text that does not is part of another.
         """
-        whole = KERNEL in self.classes and not self._modules_missing
-        return self._catalogue.missing == "opaque" and not whole
+        is_part = self._incomplete or KERNEL not in self.classes
+        self._take_classes_as_named("" if is_part else _VENDOR)
+        if is_part:
+            self._leave_out_what_is_absent()
 
-    def _take_classes_as_named(self) -> None:
-        """Another file may bring any class with it."""
+    def _take_classes_as_named(self, beginning: str) -> None:
+        """The classes that only selectors name; one that is but a slip of another stays a mistake."""
         known = tuple(self.classes)
         for name in class_names(self.bindings, self.tests):
-            if name.text not in self.classes and not is_slip_of(name.text, known):
+            wanted = name.text.startswith(beginning) and name.text not in self.classes
+            if wanted and not is_slip_of(name.text, known):
                 self._use_class(psl.UseClass(name, name.span))
 
     def _leave_out_what_is_absent(self) -> None:
@@ -363,7 +366,7 @@ class _Loader:
         if self._catalogue.missing == "opaque":
             message = f"policy file `{shown}` is passed over: no folder holds `{wanted}`"
             self.warnings.append(Diagnostic(path.span, message))
-            self._modules_missing = True
+            self._incomplete = True
             return None
         folders = (*self._include, BUILTIN)
         known = [".".join(f.relative_to(d).with_suffix("").parts) for d in folders for f in d.rglob("*.psl")]
@@ -405,6 +408,9 @@ class _Loader:
             self.objects["re"] = partial(Regex, "re", whole=self._full_regex)
             self._kinds["re"] = Regex.kind
 
+
+_VENDOR: Final = "kl."
+"""How the classes of the vendor's own programs begin; published policies name them without `use EDL`, too."""
 
 _RE: Final = re.compile(r"\bre\b")
 

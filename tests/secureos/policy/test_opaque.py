@@ -219,9 +219,20 @@ def test_what_asks_an_absent_object_denies(load):
     assert not ask("own.App", "io", "Put", src="m.A", text="a", things=[], one=1).granted
 
 
-@pytest.mark.parametrize("text", [PART, f"{WHOLE}use sdk.more._ {PART}"])
-def test_a_module_that_is_not_at_hand_may_bring_the_same(load, text):
-    assert len(load(text).bindings) == 3
+@pytest.mark.parametrize(
+    "more", ["use sdk.more._", "@MORE@", '{% if BOARD == "X" %}\nuse sdk.more._\n{% endif %}', "use EDL sdk.@MORE@"]
+)
+def test_what_is_not_at_hand_may_bring_the_same(load, more):
+    assert len(load(f"{WHOLE}\n{more}\n{PART}").bindings) == 3
+
+
+def test_a_whole_policy_may_leave_out_to_name_the_vendors_classes(load):
+    text = f"{WHOLE} request src=kl.drivers.Disk dst=kl.Net {{ grant () }}"
+    assert {"kl.drivers.Disk", "kl.Net"} <= set(load(text).classes)
+    with pytest.raises(PolicyError, match="unknown class `kl"):
+        load(text, "error")
+    with pytest.raises(PolicyError, match=r"unknown class .*; did you mean"):
+        load(f"{WHOLE} request dst=kl.core.Croe {{ grant () }}")
 
 
 @pytest.mark.parametrize(
