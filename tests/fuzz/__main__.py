@@ -76,6 +76,7 @@ def main(arguments):
         f" {tally.granted:,} granted, {tally.denied:,} denied by a rule,"
         f" {tally.by_default:,} by default, {tally.by_error:,} by an error; {len(tally.mismatches)} mismatches"
     )
+    print(", ".join(f"{name} {pairs:,} pairs" for name, pairs in sorted(tally.backends.items())))
     print(reached(tally))
     print(f"{texts:,} damaged texts read; {len(failures)} failures")
     for found in (*tally.mismatches, *failures):

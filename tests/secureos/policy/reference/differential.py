@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from secureos.policy import Engine, PolicyError, compile_policy, parse
+from secureos.policy import Engine, PolicyError, compile_policy, native, parse
 from secureos.xdl import Catalogue
 from secureos.xdl.source import source_from_text
 from tests.secureos.policy.reference.interpreter import Reference
@@ -23,6 +25,25 @@ STATE_EVERY = 25
 """States are compared after every so many messages, and after the last: what was lost before shows there too."""
 
 
+def backends():
+    """The back ends of decisions that can be held against the reference: those that are built, or the one asked for."""
+    asked = os.environ.get(native.VARIABLE)
+    if asked:
+        return (asked,)
+    return ("native", "python") if native.backend() == "native" else ("python",)
+
+
+@contextmanager
+def in_force(backend):
+    """Decision functions are made by that back end here."""
+    before = native.backend()
+    native.use(backend)
+    try:
+        yield
+    finally:
+        native.use(before)
+
+
 @dataclass
 class Tally:
     """What was compared."""
@@ -34,6 +55,7 @@ class Tally:
     denied: int = 0
     by_default: int = 0
     by_error: int = 0
+    backends: Counter[str] = field(default_factory=Counter)
     mismatches: list[str] = field(default_factory=list)
     outcomes: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
@@ -64,8 +86,21 @@ def world(folder: Path) -> Catalogue:
     return Catalogue([folder])
 
 
-def compare(catalogue, seed, messages=MESSAGES, *, about=None) -> Tally:
-    """One random policy against many random messages; a mismatch is shrunk and told."""
+def compare(catalogue, seed, messages=MESSAGES, *, about=None, backend=None) -> Tally:
+    """One random policy against many random messages; a mismatch is shrunk and told.
+
+    Each seed takes another back end, if none is given.
+    """
+    backend = backend or backends()[seed % len(backends())]
+    with in_force(backend):
+        tally = _compare(catalogue, seed, messages, about)
+    tally.backends[backend] = tally.pairs
+    for number, found in enumerate(tally.mismatches):
+        tally.mismatches[number] = f"{backend}: {found}"
+    return tally
+
+
+def _compare(catalogue, seed, messages, about):
     source, tally = Random(seed), Tally(policies=1)
     policy = PolicyMaker(source, about)
     events = make_events(source.getrandbits(64), messages)

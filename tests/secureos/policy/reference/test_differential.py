@@ -13,7 +13,7 @@ from secureos.policy.models import MODELS as REGISTERED
 from secureos.policy.values import BooleanType
 from secureos.xdl.source import source_from_text
 from tests.secureos.policy.reference import differential
-from tests.secureos.policy.reference.differential import Tally, compare, differ, make_events, smaller, world
+from tests.secureos.policy.reference.differential import Tally, backends, compare, differ, make_events, smaller, world
 from tests.secureos.policy.reference.models import MODELS
 from tests.secureos.policy.reference.policies import PolicyMaker
 from tests.secureos.policy.reference.themes import THEMES
@@ -39,10 +39,11 @@ def catalogue(tmp_path_factory):
     return world(tmp_path_factory.mktemp("world"))
 
 
-def test_the_engine_decides_as_the_reference_does(catalogue):
+@pytest.mark.parametrize("backend", backends())
+def test_the_engine_decides_as_the_reference_does(catalogue, backend):
     tally, seed, began = Tally(), 0, time.monotonic()
-    while time.monotonic() - began < SECONDS or tally.policies < LEAST_POLICIES:
-        tally.add(compare(catalogue, seed))
+    while time.monotonic() - began < SECONDS / len(backends()) or tally.policies < LEAST_POLICIES:
+        tally.add(compare(catalogue, seed, backend=backend))
         assert not tally.mismatches, tally.mismatches[0]
         seed += 1
     # Every kind of answer must have been seen, else this proves little.
