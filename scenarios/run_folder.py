@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from scenarios.audit_file import AUDIT_FILE, audit_writer
 from scenarios.player import Run
 from twin.core import Row
 
@@ -21,6 +22,7 @@ def write_run_folder(folder: Path, run: Run, result: dict[str, Any]) -> None:
 
     Raises:
         OSError: The folder cannot be written.
+        StateUnavailable, KeyUnusable: The key that signs the audit cannot be used.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "manifest.json").write_text(json.dumps(_manifest(run, result), indent=2) + "\n")
@@ -31,7 +33,7 @@ def write_run_folder(folder: Path, run: Run, result: dict[str, Any]) -> None:
         folder / "events.jsonl",
         (json.dumps({"at_s": row.at_s, **row.values}) for row in run.twin.recorder.of("event")),
     )
-    _write_lines(folder / "audit.jsonl", run.twin.controller.kernel.audit.lines())
+    _write_audit(folder, run)
 
 
 def _manifest(run: Run, result: dict[str, Any]) -> dict[str, Any]:
@@ -58,6 +60,14 @@ def _manifest(run: Run, result: dict[str, Any]) -> dict[str, Any]:
         "policy_files": [source.name for source in run.twin.policy.sources],
         "dropped_audit_records": run.twin.controller.kernel.audit.dropped,
     }
+
+
+def _write_audit(folder: Path, run: Run) -> None:
+    (folder / AUDIT_FILE).unlink(missing_ok=True)  # of a run before, as the other files are
+    audit_writer(folder, run.twin).close(run.twin.clock.now_ns)
+    failing = run.twin.controller.kernel.audit.failing
+    if failing is not None:
+        raise OSError(failing)
 
 
 def _write_table(path: Path, rows: Iterable[Row]) -> None:
