@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from scenarios.audit_file import ServedAudit
 from scenarios.player import checked_start
 from twin.assembly import Journal, Twin
 from twin.core import NS_PER_S, Pacer, find_plant
@@ -54,40 +55,34 @@ async def serve(settings: ServeSettings, *, as_json: bool = False) -> None:
     strangers = TcpWire(limits=ServerLimits(requests_per_s=REQUESTS_PER_S, burst=BURST))
     image, policy = checked.image, checked.policy
     twin = Twin(kind, image, policy, wire=TcpWire(), scada_wire=strangers, seed=settings.seed, live=True)
-    pacer = Pacer([twin.clock], speed=settings.speed)
+    audit = ServedAudit(settings.out)
+    pacer = Pacer([twin.clock], speed=settings.speed, on_instant=audit.drain)
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, pacer.stop)
     try:
-        with _records(settings.out) as (audit, journal):
+        with _journal(settings.out) as journal:
             await _connect(twin, settings, lambda asked: journal(json.dumps(asdict(asked))))
             checked.started()
-            _keep_audit(twin, audit)
+            audit.open(twin)
             twin.start()
             _tell(settings, twin, as_json=as_json)
             await pacer.run(_FOREVER_NS)
     finally:
+        audit.close(twin.clock.now_ns)
         with contextlib.suppress(ConnectionError):
             await twin.close()
 
 
 @contextlib.contextmanager
-def _records(folder: Path | None) -> Iterator[tuple[Line, Line]]:
-    """What writes a line of the audit and a line of the journal; without a folder nothing is written."""
+def _journal(folder: Path | None) -> Iterator[Line]:
+    """What writes a line of the journal; without a folder nothing is written."""
     if folder is None:
-        yield (lambda _: None), (lambda _: None)
+        yield lambda _: None
         return
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "audit.jsonl").open("x", buffering=1) as audit, (folder / "journal.jsonl").open("x", 1) as journal:
-        yield (lambda line: print(line, file=audit)), (lambda line: print(line, file=journal))
-
-
-def _keep_audit(twin: Twin, write: Line) -> None:
-    """Write the records of the start, and every further one as it comes."""
-    log = twin.controller.kernel.audit
-    for line in log.lines():
-        write(line)
-    log.on_line = write
+    with (folder / "journal.jsonl").open("x", 1) as journal:
+        yield lambda line: print(line, file=journal)
 
 
 async def _connect(twin: Twin, settings: ServeSettings, journal: Journal) -> None:
