@@ -7,7 +7,7 @@ import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.table import Table
@@ -34,6 +34,7 @@ class IsolationChoice(StrEnum):
     """How tasks are hosted."""
 
     none = "none"
+    process = "process"
 
 
 def _complete_scenario(incomplete: str) -> list[str]:
@@ -53,12 +54,22 @@ def _parameters(given: list[str]) -> dict[str, float]:
     return values
 
 
+def _over_tcp(isolation: IsolationChoice, wire: WireChoice) -> Literal["none", "process"]:
+    """How tasks are hosted, unless the wire does not reach them there."""
+    if isolation is IsolationChoice.process and wire is WireChoice.memory:
+        raise typer.BadParameter("isolated tasks are reached over `tcp` only", param_hint="--wire")
+    return isolation.value
+
+
 ScenarioArgument = Annotated[
     str, typer.Argument(metavar="SCENARIO", help="Its id, or a YAML file.", autocompletion=_complete_scenario)
 ]
 WireOption = Annotated[WireChoice, typer.Option(help="Real TCP sockets, or the same PDUs in memory (faster).")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Same seed and inputs: same record hash.")]
 SetOption = Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="Set a scenario's parameter.")]
+IsolationOption = Annotated[
+    IsolationChoice, typer.Option(help="Tasks in this process, or each confined in one of its own (over TCP).")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 ImageOption = Annotated[
     Path | None, typer.Option(help="A signed image of the plant in place of its own.", exists=True, file_okay=False)
@@ -92,6 +103,7 @@ def run_command(
     *,
     policy: Annotated[str, typer.Option(metavar="enforcing|permissive|FILE", help="Which policy.")] = "enforcing",
     wire: WireOption = WireChoice.tcp,
+    isolation: IsolationOption = IsolationChoice.none,
     seed: SeedOption = 1,
     set_: SetOption = [],  # noqa: B006 -- the library wants a list and never changes it
     image: ImageOption = None,
@@ -107,6 +119,7 @@ def run_command(
     settings = RunSettings(
         policy=policy,
         wire=wire.value,
+        isolation=_over_tcp(isolation, wire),
         seed=seed,
         parameters=_parameters(set_),
         image=image,
@@ -131,6 +144,7 @@ def compare_command(
     *,
     seed: SeedOption = 1,
     wire: WireOption = WireChoice.tcp,
+    isolation: IsolationOption = IsolationChoice.none,
     set_: SetOption = [],  # noqa: B006
     image: ImageOption = None,
     require_signed: SignedOption = False,
@@ -147,7 +161,12 @@ def compare_command(
 
     entry = find_scenario(scenario)
     settings = RunSettings(
-        wire=wire.value, seed=seed, parameters=_parameters(set_), image=image, require_signed=require_signed
+        wire=wire.value,
+        isolation=_over_tcp(isolation, wire),
+        seed=seed,
+        parameters=_parameters(set_),
+        image=image,
+        require_signed=require_signed,
     )
     folder = out if out is not None else Path("runs") / f"{entry.scenario.id.replace('/', '-')}-seed{seed}"
     _make_folder(folder)
@@ -177,7 +196,7 @@ def serve_command(
     policy: Annotated[str, typer.Option(metavar="enforcing|permissive|FILE", help="Which policy.")] = "enforcing",
     speed: Annotated[float, typer.Option(min=0.1, max=100, help="Simulated seconds per wall second.")] = 1.0,
     seed: SeedOption = 1,
-    isolation: Annotated[IsolationChoice, typer.Option(help="How tasks are hosted.")] = IsolationChoice.none,
+    isolation: IsolationOption = IsolationChoice.none,
     image: ImageOption = None,
     require_signed: SignedOption = False,
     out: Annotated[

@@ -28,7 +28,7 @@ def result_of(run: Run) -> dict[str, Any]:
         "seed": run.settings.seed,
         "parameters": dict(run.parameters),
         "wire": run.settings.wire,
-        "isolation": "none",
+        "isolation": run.twin.isolation,
         "duration_s": duration_s,
         "wall_s": round(run.wall_s, 3),
         "speed": round(duration_s / run.wall_s, 1) if run.wall_s else None,

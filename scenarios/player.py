@@ -17,6 +17,7 @@ from scenarios.actions import KINDS
 from scenarios.actions.step import By
 from scenarios.schema import Scenario
 from secureos.kernel.boot_checks import Checked, Trust
+from secureos.kernel.isolation import Nursery
 from twin.assembly import Twin
 from twin.controller.programs import check_start
 from twin.core import NS_PER_S, Phase, PlantKind, Streams, find_plant, ns
@@ -24,6 +25,7 @@ from twin.fieldbus import MemoryWire, TcpWire, Wire
 from twin.scada import CommandRefused, OperatorStation
 
 WireName = Literal["tcp", "memory"]
+Isolation = Literal["none", "process"]
 SLICE_NS = ns(1.0)
 
 # A progress listener is told how far the run is: simulated seconds done, and in all.
@@ -37,6 +39,7 @@ class RunSettings:
     Attributes:
         policy: `enforcing`, `permissive`, or the path of a policy file.
         wire: Real TCP sockets, or the same PDUs in memory.
+        isolation: Tasks in this process, or each confined in one of its own; the latter over TCP only.
         seed: For every random stream.
         parameters: Values for the scenario's parameters.
         image: A signed image of the plant in place of its own.
@@ -45,6 +48,7 @@ class RunSettings:
 
     policy: str = "enforcing"
     wire: WireName = "tcp"
+    isolation: Isolation = "none"
     seed: int = 1
     parameters: Mapping[str, float] = field(default_factory=dict)
     image: Path | None = None
@@ -138,6 +142,15 @@ def new_wire(name: WireName) -> Wire:
     return TcpWire() if name == "tcp" else MemoryWire()
 
 
+def new_nursery(isolation: Isolation) -> Nursery | None:
+    """Where the processes of isolated tasks come from; None where they need none.
+
+    Raises:
+        IsolationUnavailable: Tasks cannot be isolated on this machine.
+    """
+    return Nursery() if isolation == "process" else None
+
+
 def _heed_interrupt() -> None:
     """Raise the cancellation that was asked for, even where a library's own time-out has swallowed it."""
     task = asyncio.current_task()
@@ -153,6 +166,7 @@ class Run:
         ImageError, PolicyError: The plant's image or the policy is wrong, or not as it was signed.
         StateUnavailable, KeyUnusable: This machine's own key cannot be used.
         ScenarioError: A parameter is unknown or out of range.
+        IsolationUnavailable: Tasks shall be isolated, and cannot be on this machine.
     """
 
     def __init__(self, scenario: Scenario, settings: RunSettings) -> None:
@@ -165,8 +179,15 @@ class Run:
             kind, settings.policy, image=settings.image, require_signed=settings.require_signed
         )
         image, policy = self.checked.image, self.checked.policy
+        self._nursery = new_nursery(settings.isolation)
         self.twin = Twin(
-            kind, image, policy, wire=new_wire(settings.wire), seed=settings.seed, settings=scenario.settings
+            kind,
+            image,
+            policy,
+            wire=new_wire(settings.wire),
+            seed=settings.seed,
+            settings=scenario.settings,
+            nursery=self._nursery,
         )
         self.answered: list[Answered] = []
         self.tallies: dict[str, Tally] = {"attacker": Tally(), "legitimate": Tally(), "safety": Tally()}
@@ -212,6 +233,8 @@ class Run:
         for station in self._stations.values():
             await station.close()
         await self.twin.close()
+        if self._nursery is not None:
+            self._nursery.close()
 
     def snapshot(self) -> dict[str, Any]:
         """The whole state of the run as plain values; between instants, on the memory wire."""

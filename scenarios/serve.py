@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from scenarios.audit_file import ServedAudit
-from scenarios.player import checked_start
+from scenarios.player import Isolation, checked_start, new_nursery
 from twin.assembly import Journal, Twin
 from twin.core import NS_PER_S, Pacer, find_plant
 from twin.fieldbus import FieldbusError, ServerLimits, TcpWire
@@ -36,7 +36,7 @@ class ServeSettings:
     field_port: int = 5021
     speed: float = 1.0
     seed: int = 1
-    isolation: str = "none"
+    isolation: Isolation = "none"
     out: Path | None = None
     image: Path | None = None
     require_signed: bool = False
@@ -49,12 +49,16 @@ async def serve(settings: ServeSettings, *, as_json: bool = False) -> None:
         PlantError: There is no such plant.
         PolicyError, ImageError: Policy or image is wrong; nothing was started.
         FieldbusError: A port is in use.
+        IsolationUnavailable: Tasks shall be isolated, and cannot be on this machine.
     """
     kind = find_plant(settings.plant)
     checked = checked_start(kind, settings.policy, image=settings.image, require_signed=settings.require_signed)
     strangers = TcpWire(limits=ServerLimits(requests_per_s=REQUESTS_PER_S, burst=BURST))
     image, policy = checked.image, checked.policy
-    twin = Twin(kind, image, policy, wire=TcpWire(), scada_wire=strangers, seed=settings.seed, live=True)
+    nursery = new_nursery(settings.isolation)
+    twin = Twin(
+        kind, image, policy, wire=TcpWire(), scada_wire=strangers, seed=settings.seed, live=True, nursery=nursery
+    )
     audit = ServedAudit(settings.out)
     pacer = Pacer([twin.clock], speed=settings.speed, on_instant=audit.drain)
     loop = asyncio.get_running_loop()
@@ -72,6 +76,8 @@ async def serve(settings: ServeSettings, *, as_json: bool = False) -> None:
         audit.close(twin.clock.now_ns)
         with contextlib.suppress(ConnectionError):
             await twin.close()
+        if nursery is not None:
+            nursery.close()
 
 
 @contextlib.contextmanager
@@ -103,7 +109,7 @@ def _tell(settings: ServeSettings, twin: Twin, *, as_json: bool) -> None:
             "plant": settings.plant,
             "policy": settings.policy,
             "policy_sha256": twin.policy.sha256,
-            "isolation": settings.isolation,
+            "isolation": twin.isolation,
             "speed": settings.speed,
             "reproducible": False,
             "endpoints": endpoints,

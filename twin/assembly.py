@@ -10,13 +10,14 @@ import contextlib
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as installed
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import simpy
 
 from secureos.kernel import Image
+from secureos.kernel.isolation import Nursery
 from secureos.policy import Policy
-from twin.controller import Controller
+from twin.controller import AskedOfGateway, ClientPort, Controller, FieldWire, IsolatedTasks
 from twin.core import Clock, Phase, Plant, PlantKind, Recorder, Streams, ns
 from twin.core.points import Table
 from twin.fieldbus import (
@@ -31,6 +32,7 @@ from twin.fieldbus import (
     RegisterMap,
     Responder,
     Station,
+    TcpWire,
     Wire,
     Write,
 )
@@ -136,6 +138,11 @@ class Twin:
         live: Whether it serves strangers on the wall clock for as long as anyone likes: then the record is only
             hashed, and a wire between its own parts that breaks is mended instead of ending the run.
         scada_wire: Another wire for the SCADA side, where strangers come; `wire` if it is left out.
+        nursery: Where the processes of the controller's tasks come from; left out, its tasks run in this process.
+            Isolated tasks speak over TCP alone.
+
+    Attributes:
+        isolated: The processes of the controller's tasks, once connected; None where it has none of its own.
     """
 
     def __init__(
@@ -149,6 +156,7 @@ class Twin:
         settings: Mapping[str, Any] | None = None,
         live: bool = False,
         scada_wire: Wire | None = None,
+        nursery: Nursery | None = None,
     ) -> None:
         self.kind = kind
         self.image = image
@@ -167,6 +175,14 @@ class Twin:
         self.field_endpoint: Endpoint
         self.scada_endpoint: Endpoint
         self._open: list[ModbusClient] = []
+        self._nursery = nursery
+        self.isolated: IsolatedTasks | None = None
+        self._field: ModbusClient | FieldWire
+
+    @property
+    def isolation(self) -> Literal["none", "process"]:
+        """Whether the controller's tasks run in this process, or each in one of its own."""
+        return "none" if self._nursery is None else "process"
 
     async def connect(
         self, *, field_port: int = 0, scada_port: int = 0, host: str = SCADA_HOST, journal: Journal | None = None
@@ -185,19 +201,11 @@ class Twin:
         """
         terminals = Responder(PlantStation(self.plant), DeviceIdentity(f"{self.kind.name} field", REVISION))
         self.field_endpoint = await self.wire.serve(terminals, host=FIELD_HOST, port=field_port)
-        self._field = await self._client(self.wire, self.field_endpoint, FIELD_HOST)
-        self.controller = Controller(
-            self.image,
-            self.policy,
-            points=self.plant.points,
-            clock=self.clock,
-            field=self._field,
-        )
-        station = self.controller.station
-        if journal is not None:
-            station = Journalled(station, self.clock, journal)
-        gateway = Responder(station, DeviceIdentity(f"{self.kind.name} controller", REVISION))
-        self.scada_endpoint = await self._scada_wire.serve(gateway, host=host, port=scada_port)
+        identity = DeviceIdentity(f"{self.kind.name} controller", REVISION)
+        if self._nursery is None:
+            self.scada_endpoint = await self._boot(identity, host, scada_port, journal)
+        else:
+            self.scada_endpoint = self._boot_isolated(self._nursery, identity, host, scada_port, journal)
         # An address of the operator's own exists on the loopback network only.
         self._scada = await self._client(
             self._scada_wire, self.scada_endpoint, OPERATOR_HOST if host.startswith("127.") else None
@@ -219,6 +227,8 @@ class Twin:
         """Close every connection and server."""
         for client in self._open:
             await client.close()
+        if self.isolated is not None:
+            self.isolated.close()
         await self._scada_wire.close()
         await self.wire.close()
 
@@ -240,6 +250,39 @@ class Twin:
         self.plant.restore(state["plant"])
         self.controller.kernel.restore(state["kernel"])
 
+    async def _boot(self, identity: DeviceIdentity, host: str, port: int, journal: Journal | None) -> Endpoint:
+        """Boot the controller in this process, and serve what its gateway answers with."""
+        client = self._field = await self._client(self.wire, self.field_endpoint, FIELD_HOST)
+        self.controller = Controller(self.image, self.policy, points=self.plant.points, clock=self.clock, field=client)
+        station = self.controller.station
+        assert station is not None
+        if journal is not None:
+            station = Journalled(station, self.clock, journal)
+        return await self._scada_wire.serve(Responder(station, identity), host=host, port=port)
+
+    def _boot_isolated(
+        self, nursery: Nursery, identity: DeviceIdentity, host: str, port: int, journal: Journal | None
+    ) -> Endpoint:
+        """Boot the controller in processes of its tasks' own, and let its gateway serve who comes."""
+        if not isinstance(self._scada_wire, TcpWire):
+            raise TypeError("isolated tasks speak over TCP alone; a wire in memory does not reach them")
+        limits = self._scada_wire.limits
+        clients = ClientPort(limits, None if journal is None else lambda asked: journal(self._journalled(asked)))
+        self._field = wire = FieldWire(self.field_endpoint, source_host=FIELD_HOST)
+        self.isolated = IsolatedTasks(
+            nursery, field=wire, port=clients, identity=identity, limits=limits, journal=journal is not None
+        )
+        endpoint = clients.listen(host, port)
+        self.controller = Controller(
+            self.image, self.policy, points=self.plant.points, clock=self.clock, isolated=self.isolated
+        )
+        return endpoint
+
+    def _journalled(self, told: AskedOfGateway) -> Asked:
+        peer = told.peer
+        at_ns = self.clock.now_ns
+        return Asked(at_ns, peer.address, peer.session, told.unit, told.table, told.start, told.cells, told.refusal)
+
     async def _client(self, wire: Wire, endpoint: Endpoint, host: str | None) -> ModbusClient:
         client = wire.client(endpoint, source_host=host)
         await client.connect()
@@ -254,7 +297,7 @@ class Twin:
         if values is not None:
             self.recorder.measured(self.clock.now_ns, values)
 
-    async def _over(self, client: ModbusClient, work: Callable[[], Awaitable[Answer]]) -> Answer | None:
+    async def _over(self, client: ModbusClient | FieldWire, work: Callable[[], Awaitable[Answer]]) -> Answer | None:
         """Do work that needs a wire; None if a live twin's wire broke on the way.
 
         What was not read is not reported, so the policy soon knows nothing of the plant and refuses what it weighs.

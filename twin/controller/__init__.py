@@ -5,5 +5,18 @@ from twin.controller.controller import INTERFACES, Controller
 from twin.controller.field_io import FieldIo
 from twin.controller.gateway import ModbusGateway
 from twin.controller.image_layout import ImageLayout
+from twin.controller.isolated import IsolatedTasks
+from twin.controller.isolated_devices import AskedOfGateway, ClientPort, FieldWire
 
-__all__ = ["INTERFACES", "ControlLogic", "Controller", "FieldIo", "ImageLayout", "ModbusGateway"]
+__all__ = [
+    "INTERFACES",
+    "AskedOfGateway",
+    "ClientPort",
+    "ControlLogic",
+    "Controller",
+    "FieldIo",
+    "FieldWire",
+    "ImageLayout",
+    "IsolatedTasks",
+    "ModbusGateway",
+]

@@ -12,6 +12,7 @@ from secureos.policy import Policy
 from twin.controller.control_logic import ControlLogic
 from twin.controller.field_io import FieldIo
 from twin.controller.gateway import ModbusGateway
+from twin.controller.isolated import IsolatedTasks
 from twin.core.points import PointTable, Table
 from twin.fieldbus import ExceptionCode, FieldbusError, ModbusClient, ModbusRefusal, Peer, Station
 
@@ -82,9 +83,11 @@ class Controller:
         points: The plant's table of points.
         clock: The host's time.
         field: The wire to the plant, granted to field I/O alone.
+        isolated: Instead of `field`: what hosts the tasks in processes of their own.
 
     Attributes:
-        station: What the gateway task answers with; the host serves it on the SCADA side.
+        station: What the gateway task answers with; the host serves it on the SCADA side. Isolated, the gateway serves
+            its clients itself, and there is none.
     """
 
     def __init__(
@@ -94,10 +97,15 @@ class Controller:
         *,
         points: PointTable,
         clock: Clock,
-        field: ModbusClient,
+        field: ModbusClient | None = None,
+        isolated: IsolatedTasks | None = None,
     ) -> None:
         # A wire that breaks is the host's trouble, and a refusal an answer to its client; neither is a task's crash.
         self.kernel = Kernel(image, policy, clock, AuditLog(), host_errors=(FieldbusError,))
+        self.station: Station | None = None
+        if isolated is not None:
+            self.kernel.boot(isolated.programs(self.kernel, image, points))
+            return
         programs: Mapping[str, Callable[[], Program]] = {
             "field_io": lambda: FieldIo(points),
             "control_logic": ControlLogic,
@@ -106,7 +114,7 @@ class Controller:
         port = StationPort(self.kernel, "gateway")
         devices: Mapping[str, Mapping[str, Any]] = {"field_io": {"plant": field}, "gateway": {"modbus": port}}
         self.kernel.boot(programs, devices)
-        self.station: Station = port
+        self.station = port
 
     async def scan(self) -> None:
         """One scan: read, report, execute, hand out, write. Nothing else happens in the instant it takes.
