@@ -154,8 +154,7 @@ def _envelope_admit(writer: RuleWriter, model: Model, argument: psl.Expression) 
 
 
 def _entries(argument: psl.Expression) -> Mapping[str | int, psl.Expression]:
-    if not isinstance(argument, psl.DictionaryLiteral):
-        raise LeftToClosures
+    assert isinstance(argument, psl.DictionaryLiteral)  # as was checked
     return {entry.key: entry.value for entry in argument.entries}
 
 

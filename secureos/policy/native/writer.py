@@ -32,7 +32,6 @@ _CODES: Final[Mapping[str, int]] = {name: code for code, name in enumerate(_OPER
 
 _MIRRORED: Final[Mapping[str, str]] = {"<": ">", "<=": ">=", "==": "==", "!=": "!=", ">": "<", ">=": "<="}
 _ARITHMETIC: Final = frozenset({"+", "-", "*", "&", "|"})
-_MAX_DEPTH: Final = 24
 _MAX_CONSTANT: Final = 2**63 - 1
 
 # What a program can hold at most, as in `_decisions.c`.
@@ -62,7 +61,8 @@ class Shape:
 class StepWriter:
     """Writes steps over the arguments `src_sid, dst_sid, field, field, …`.
 
-    Every method raises `LeftToClosures` for what no program can say.
+    Every method raises `LeftToClosures` for what no program can say. INVARIANT: expressions are nested no deeper than
+    the plain decision function takes them, which is made first.
 
     Attributes:
         fields: The fields of the message, in their order.
@@ -147,7 +147,7 @@ class StepWriter:
                 return position
         raise LeftToClosures
 
-    def _value(self, part: psl.Expression, depth: int) -> tuple[int, _Before]:
+    def _value(self, part: psl.Expression) -> tuple[int, _Before]:
         """The slot of a number, and what must be computed before."""
         if isinstance(part, psl.Path | psl.Member | psl.Element):
             return self.argument(part), _nothing
@@ -155,17 +155,17 @@ class StepWriter:
         if fixed is not None:
             right = self.constant(fixed)
             return into, lambda label: self.emit("load", (0, right), yes=label, constant=True, into=into)
-        if not isinstance(part, psl.Binary) or part.operator not in _ARITHMETIC or depth > _MAX_DEPTH:
+        if not isinstance(part, psl.Binary) or part.operator not in _ARITHMETIC:
             raise LeftToClosures
-        return into, self._binary(part.operator, part.left, part.right, into=into, depth=depth + 1)
+        return into, self._binary(part.operator, part.left, part.right, into=into)
 
     def _binary(
-        self, sign: str, left: psl.Expression, right: psl.Expression, *, depth: int, into: int = 0, no: int = GRANTED
+        self, sign: str, left: psl.Expression, right: psl.Expression, *, into: int = 0, no: int = GRANTED
     ) -> _Before:
         """A sign between two numbers, and what must be computed before."""
-        first, before_first = self._value(left, depth)
+        first, before_first = self._value(left)
         fixed = number(right)
-        second, before_second = self._value(right, depth) if fixed is None else (self.constant(fixed), _nothing)
+        second, before_second = self._value(right) if fixed is None else (self.constant(fixed), _nothing)
 
         def write(label: int) -> int:
             constant = fixed is not None
@@ -176,59 +176,57 @@ class StepWriter:
 
     # ---- conditions ------------------------------------------------------------------------------------------------
 
-    def test(self, part: psl.Expression, *, yes: int, no: int, depth: int = 0) -> int:
+    def test(self, part: psl.Expression, *, yes: int, no: int) -> int:
         """Write a condition: where to begin, to go on at `yes` if it holds and at `no` if it does not."""
-        if depth > _MAX_DEPTH:
-            raise LeftToClosures
         match part:
             case psl.Constant(value=bool(truth)):
                 return yes if truth else no
             case psl.Unary(operator="!"):
-                return self.test(part.operand, yes=no, no=yes, depth=depth + 1)
+                return self.test(part.operand, yes=no, no=yes)
             case psl.Binary(operator="&&" | "||" as sign):
-                return self._several(chain(part, sign), every=sign == "&&", yes=yes, no=no, depth=depth + 1)
+                return self._several(chain(part, sign), every=sign == "&&", yes=yes, no=no)
             case psl.Binary(operator="==>"):
-                after = self.test(part.right, yes=yes, no=no, depth=depth + 1)
-                return self.test(part.left, yes=after, no=yes, depth=depth + 1)
+                after = self.test(part.right, yes=yes, no=no)
+                return self.test(part.left, yes=after, no=yes)
             case psl.Binary() if part.operator in _MIRRORED:
-                return self.compare(part.operator, part.left, part.right, yes=yes, no=no, depth=depth + 1)
-            case psl.Application():
-                return self._application(part, yes=yes, no=no, depth=depth + 1)
-        raise LeftToClosures
+                return self.compare(part.operator, part.left, part.right, yes=yes, no=no)
+        assert isinstance(part, psl.Application)  # nothing else is a Boolean
+        return self._application(part, yes=yes, no=no)
 
-    def compare(
-        self, sign: str, left: psl.Expression, right: psl.Expression, *, yes: int, no: int, depth: int = 0
-    ) -> int:
+    def compare(self, sign: str, left: psl.Expression, right: psl.Expression, *, yes: int, no: int) -> int:
         """Write a comparison of two numbers."""
         if number(left) is not None and number(right) is None:
             sign, left, right = _MIRRORED[sign], right, left
-        return self._binary(sign, left, right, no=no, depth=depth)(yes)
+        return self._binary(sign, left, right, no=no)(yes)
 
-    def _several(self, parts: Sequence[psl.Expression], *, every: bool, yes: int, no: int, depth: int) -> int:
+    def _several(self, parts: Sequence[psl.Expression], *, every: bool, yes: int, no: int) -> int:
         """Conditions that must all hold, or of which one must."""
         for part in reversed(parts):
             if every:
-                yes = self.test(part, yes=yes, no=no, depth=depth)
+                yes = self.test(part, yes=yes, no=no)
             else:
-                no = self.test(part, yes=yes, no=no, depth=depth)
+                no = self.test(part, yes=yes, no=no)
         return yes if every else no
 
-    def _application(self, part: psl.Application, *, yes: int, no: int, depth: int) -> int:
+    def _application(self, part: psl.Application, *, yes: int, no: int) -> int:
         *front, name = part.path.names
         holder = ".".join(front)
         match language_kind(holder, self.objects) if front else "", name, part.argument:
             case "Bool", "all" | "any", psl.ListLiteral(items=items):
-                return self._several(items, every=name == "all", yes=yes, no=no, depth=depth)
+                return self._several(items, every=name == "all", yes=yes, no=no)
             case "Bool", "cond", psl.DictionaryLiteral(entries=entries):
                 given = {entry.key: entry.value for entry in entries}
-                then = self.test(given["then"], yes=yes, no=no, depth=depth)
-                other = self.test(given["else"], yes=yes, no=no, depth=depth)
-                return self.test(given["if"], yes=then, no=other, depth=depth)
-            case None, "meets" | "covers", psl.DictionaryLiteral(entries=(entry,)):
-                slot, model = self.argument(entry.value), self.objects[holder]
-                if isinstance(model, PointSet):
-                    return self.emit("among", (slot, slot), yes=yes, no=no, held=self.hold(model._members))
+                then = self.test(given["then"], yes=yes, no=no)
+                other = self.test(given["else"], yes=yes, no=no)
+                return self.test(given["if"], yes=then, no=other)
+            case None, _, psl.DictionaryLiteral(entries=(entry,)) if isinstance(self.objects[holder], PointSet):
+                return self._among(self.objects[holder], self.argument(entry.value), yes=yes, no=no)
         raise LeftToClosures
+
+    def _among(self, model: Model, slot: int, *, yes: int, no: int) -> int:
+        """Of a single point, to meet a set and to be covered by it are the same."""
+        assert isinstance(model, PointSet)
+        return self.emit("among", (slot, slot), yes=yes, no=no, held=self.hold(model._members))
 
 
 def number(part: psl.Expression) -> int | None:

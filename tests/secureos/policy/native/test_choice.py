@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from secureos.policy import Engine, compile_policy, native
+from secureos.policy import Engine, compile_policy, native, shapes
 from secureos.xdl import Catalogue
 from secureos.xdl.source import source_from_text
 from tests.secureos.policy.reference.differential import compare, world
@@ -44,6 +44,7 @@ def test_plain_decisions_are_always_there():
     native.use("python")
     assert native.backend() == "python"
     assert native.denial() is None
+    assert shapes._deny(1, 2, 3) == shapes.BY_DEFAULT
     assert decision()(1, 2) == 0
     assert in_force("python").stdout == "python\n"
 

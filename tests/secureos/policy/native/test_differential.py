@@ -178,6 +178,13 @@ def test_any_rules_decide_the_same(catalogue, asked, sendings):
         ("assert (bool.all [" + ", ".join(["message.a < 2000"] * 1100) + "])", False),  # too many constants
         ("assert (" + "!(" * 30 + "true" + ")" * 30 + ")", False),
         ("assert ((1 < 2) == (message.a < 2))", False),
+        (
+            "assert ((message.a < 2 ==> message.c == 5) && bool.cond {if : message.a > 1, then : true, else : false})",
+            True,
+        ),
+        ("assert (4 <= message.c || !(message.a != 1))", True),
+        ("tank.admit {points : [message.s], values : [message.a]}", False),
+        ('assert (re.match {text : message.s, pattern : "a*"})', False),
         ("assert (~message.c == 3)", False),
         ("assert (some.meets {points : message.c})", True),
         ("assert (some.meets {points : [message.c]})", False),
