@@ -39,10 +39,14 @@ class VerdictMaker:
         self._objects = objects
         self._base = cast("Base", objects["base"])
         self._wanting: dict[int, bool] = {}  # by level: whether any profile has a row there
+        self._ever_wanting = any(rows for profile in policy.profiles.values() for rows in profile.values())
 
     def follows_choices(self, found: Decision) -> bool:
-        """Whether it matters for the audit which rules of a `choice` are asked."""
-        return self._anything_wanted() and found.chooses
+        """Whether it can matter for the audit which rules of a `choice` are asked.
+
+        What counts is the level that the event leaves; one of its own rules may set it.
+        """
+        return self._ever_wanting and found.chooses
 
     def granted(self, found: Decision, event: Event, said: Sequence[Said] | None = None) -> Verdict:
         """All rules granted; the verdict is the same object again where nothing but the level can change it.

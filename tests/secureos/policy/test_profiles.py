@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from secureos.policy import PolicyError
+from secureos.policy import Event, PolicyError
 from secureos.policy.compile import compile_bindings
 from secureos.policy.profiles import AuditRow
 
@@ -100,3 +100,23 @@ def test_mistakes_are_told(load, text, wrong):
     with pytest.raises(PolicyError) as caught:
         load(LIFE + text)
     assert [diagnostic.message for diagnostic in caught.value.diagnostics] == [wrong]
+
+
+def test_a_choice_is_followed_at_the_level_that_the_event_leaves(engine):
+    asked = engine(
+        LIFE
+        + """audit default = trace 0
+        audit profile trace = { 0 : {}, 1 : { life : { kss : ["granted"] } } }
+        request dst=lab.Driver endpoint=valve.log method=Put {
+            choice (message.level) { 1 : life.init { sid : src_sid } _ : grant () }
+            set_level (1) }"""
+    )
+
+    def put(level):
+        names = ("lab.Client", "lab.Driver", "valve.log", "Put")
+        return asked.decide(Event("request", 0, 1, 2, *names, {"session": 0, "level": level}))
+
+    assert asked.snapshot()["objects"]["base"] == 0
+    assert put(1).audited
+    assert asked.snapshot()["objects"]["base"] == 1
+    assert not put(2).audited

@@ -77,7 +77,7 @@ def break_engine(monkeypatch, wrong):
     decide, snapshot = Engine.decide, Engine.snapshot
     if wrong == "state":
         monkeypatch.setattr(
-            Engine, "snapshot", lambda engine: {"objects": {**snapshot(engine)["objects"], "life": "lost"}}
+            Engine, "snapshot", lambda engine: {"at_ns": 0, "objects": {**snapshot(engine)["objects"], "base": 77}}
         )
     elif wrong == "number":
         monkeypatch.setattr(differential, "ask_directly", lambda engine, event: 77)
