@@ -109,7 +109,10 @@ class AuditWriter:
         self._log.fold()
         while self._write(at_ns, closing=True):
             pass
-        self._file.close()
+        try:
+            self._file.close()
+        except OSError as failure:
+            self._fail(failure)
 
     def _write(self, at_ns: int, *, closing: bool) -> bool:
         """Write one block, or nothing of it; whether there may be more."""
@@ -123,7 +126,7 @@ class AuditWriter:
             self._file.append("".join(f"{line}\n" for line in lines).encode(), sync=self._place.link != place.link)
         except OSError as failure:
             self._not_before_ns = at_ns + _RETRY_NS
-            self._log.fail(f"the audit log cannot be written: {failure.strerror or failure}")
+            self._fail(failure)
             return False
         self._not_before_ns = None
         if self._place.link != place.link:
@@ -133,6 +136,9 @@ class AuditWriter:
         self._log.taken(place.expected)
         self._log.fail(None)
         return more
+
+    def _fail(self, failure: OSError) -> None:
+        self._log.fail(f"the audit log cannot be written: {failure.strerror or failure}")
 
     def _lines(self, place: _Place, waiting: list[Chained], at_ns: int, *, last: bool) -> list[str]:
         """The block as lines; `place` moves on with it."""

@@ -265,6 +265,17 @@ def test_a_log_that_cannot_be_closed_ends_without_its_closing_checkpoint(fd):
     assert report.ok(unfinished=True)
 
 
+def test_a_file_that_fails_when_it_is_closed_is_told(fd, monkeypatch):
+    def fails(self):
+        raise OSError("the cable is out")
+
+    log = AuditLog()
+    out = writer(log, Disk(fd=fd))
+    monkeypatch.setattr(Disk, "close", fails)
+    out.close(0)
+    assert log.failing == "the audit log cannot be written: the cable is out"
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2_000), st.booleans()), max_size=30))
 def test_whatever_a_disk_does_the_log_is_whole_and_every_record_is_there_or_told_as_lost(fd, steps):
