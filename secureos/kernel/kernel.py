@@ -284,16 +284,20 @@ class Kernel:
 
     def _called(self, caller: Task, channel: object, endpoint: str, method: str, fields: Fields) -> Answer:
         way = caller.table.channels.get(channel) if type(channel) is str else None
-        if way is None:
+        if way is None or way.revoked:
+            stopped = self._stopped_server(caller, channel)
+            if stopped is not None:
+                return Answer(ReturnCode.FAILED, reason=f"task `{stopped}` is stopped")
             try:
                 way = self._by_handle(caller, channel)
             except HandleError as refusal:
-                message = Message("request", caller, None, endpoint, method, fields)
-                return self._incapable(message, refusal)
-        server = self.tasks[way.resource.provider]
-        if way.revoked:  # only a static channel comes here revoked; it will be there again
-            return Answer(ReturnCode.FAILED, reason=f"task `{server.name}` is stopped")
-        return self._exchange(caller, server, endpoint, method, fields)
+                return self._incapable(Message("request", caller, None, endpoint, method, fields), refusal)
+        return self._exchange(caller, self.tasks[way.resource.provider], endpoint, method, fields)
+
+    def _stopped_server(self, caller: Task, channel: object) -> str | None:
+        """The task at the end of a static channel, if it does not run: the channel is laid again when it does."""
+        server = caller.servers.get(channel) if type(channel) is str else None
+        return None if server is None or self.tasks[server].state is TaskState.RUNNING else server
 
     def _by_handle(self, caller: Task, channel: object) -> Handle:
         if type(channel) is not int:

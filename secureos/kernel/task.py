@@ -42,6 +42,7 @@ class Task:
 
     Attributes:
         sid: Security identifier; another one after each start.
+        servers: Which task is at the end of each static channel, by the channel's name.
         state: Whether it runs.
         run: Counts its ends; what a former run of it still holds of the kernel is dead.
         busy: Whether its program is at work in the call chain under way.
@@ -59,6 +60,7 @@ class Task:
         self.make = make
         self.program = make()
         self.devices = devices
+        self.servers = {connection.id: connection.target for connection in spec.connections}
         self.table = table
         self.state = TaskState.RUNNING
         self.restarts = Restarts()
