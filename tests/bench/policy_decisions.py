@@ -31,7 +31,7 @@ REQUESTS = 4_000
 ROUNDS = 5
 SECONDS = 0.2
 NEEDS = {"regorus": "opa_eval", "cedarpy": "cedarpy", "cedarpy-batch": "cedarpy", "casbin-fast": "casbin"}
-ENGINES = ("ours", "ours-events", "dict", *NEEDS)
+ENGINES = ("ours", "ours-python", "ours-events", "dict", *NEEDS)
 BATCH = 200
 LOADS = 3
 
@@ -341,6 +341,7 @@ m = r.s == p.s && r.a == p.a && r.o == p.o && r.v >= to_int(p.lo) && r.v <= to_i
 
 MAKERS = {
     "ours": our_engine,
+    "ours-python": our_engine,
     "ours-events": our_events,
     "dict": dict_engine,
     "regorus": regorus_engine,
@@ -428,7 +429,10 @@ def measure(names, sizes):
 def start(name, size):
     """A process that answers rounds."""
     command = [sys.executable, "-m", "tests.bench.policy_decisions", name, str(size)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    chosen = {"HOLDFAST_POLICY_BACKEND": "python"} if name == "ours-python" else {}
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **chosen}
+    )
 
 
 # ---- the table -----------------------------------------------------------------------------------------------------
@@ -440,7 +444,10 @@ def run():
     missing = sorted({NEEDS[name] for name in NEEDS if name not in names})
     if missing:
         print(f"not installed: {', '.join(missing)}; `pip install -c constraints.txt -e '.[bench]'` adds them")
+    from secureos.policy import backend
+
     found = measure(names, SIZES)
+    print(f"`ours` decides with the {backend()} back end, `ours-python` without what may have been built")
     print(f"{'decisions/s':16}" + "".join(f"{size:>12,}" for size in SIZES) + "   p50 / p99 us at each size")
     for name in names:
         rows = [found[name, size] for size in SIZES]
