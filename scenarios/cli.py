@@ -11,10 +11,12 @@ from rich.console import Console
 
 from scenarios.catalogue import ScenarioNotFound
 from scenarios.commands import compare_command, list_command, run_command, serve_command
+from scenarios.doctor import doctor_command
 from scenarios.exits import ExitCode
 from scenarios.schema import ScenarioError
 from secureos.audit import AuditError
 from secureos.kernel import KernelError
+from secureos.kernel.isolation import IsolationError
 from secureos.kernel.refusals import KeyUnusable, StateUnavailable
 from secureos.policy import PolicyError
 from twin.core import PlantError, PointsError
@@ -29,6 +31,7 @@ when every message is.
 holdfast demo                           both twins live, in the browser
 holdfast compare substation/mass-open   the same as a report
 holdfast serve substation               one twin, for any Modbus client
+holdfast doctor                         what this machine offers, and what is missing
 
 \b
 Exit codes:
@@ -42,7 +45,7 @@ Exit codes:
 INVALID = (ScenarioError, ScenarioNotFound, PolicyError, PlantError, PointsError, KernelError, AuditError)
 
 # What a person can mend on the machine: ports, keys, the folder for them.
-NOT_READY = (FieldbusError, StateUnavailable, KeyUnusable)
+NOT_READY = (FieldbusError, StateUnavailable, KeyUnusable, IsolationError)
 
 app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -66,6 +69,7 @@ app.command("list")(list_command)
 app.command("run")(run_command)
 app.command("compare")(compare_command)
 app.command("serve")(serve_command)
+app.command("doctor")(doctor_command)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ They stand here and not in the secure OS because the host alone knows which prog
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -46,7 +47,6 @@ from secureos.kernel.manifest import (
     statement_text,
 )
 from secureos.kernel.refusals import Unsigned
-from secureos.kernel.state import keep
 from secureos.kernel.trust import (
     VerifiedPolicy,
     is_signed,
@@ -204,7 +204,7 @@ def keygen_command(
         if path.exists():
             raise typer.BadParameter(f"`{path}` is there already, and a key is never written over")
     signer = new_signer()
-    keep(private, signer.pem().encode())
+    _write_private(private, signer.pem().encode())
     _write(public, PublicKey(signer.public.raw, _day(not_after)).pem().encode())
     print(f"{signer.public}: {private} to sign with, {public} to verify with")
 
@@ -245,6 +245,15 @@ def _write(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+    except OSError as failure:
+        raise typer.BadParameter(f"`{path}` cannot be written: {failure.strerror}") from None
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    """Write a new file that nobody but its owner may read, from its first byte on."""
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
     except OSError as failure:
         raise typer.BadParameter(f"`{path}` cannot be written: {failure.strerror}") from None
 

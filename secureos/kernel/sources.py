@@ -24,7 +24,6 @@ from secureos.kernel.errors import ImageError
 _NO_CODE: Final = frozenset(
     {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 )
-_DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True)
@@ -200,9 +199,10 @@ def _lines_of_code(content: bytes) -> set[int]:
 
 
 def _docstring_lines(tree: ast.Module) -> set[int]:
+    """The lines of texts that are statements by themselves."""
     return {
         line
         for node in ast.walk(tree)
-        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None
-        for line in range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        for line in range(node.lineno, (node.end_lineno or 0) + 1)
     }
