@@ -12,7 +12,6 @@ entities:
   - {{name: Peer, task: c, {QUOTA}, connections: [{{target: b, id: to_b}}, {{target: a, id: to_a}}]}}
 """
 FILES = {
-    "init.yaml": INIT,
     "Peer.edl": "entity Peer\nendpoints { post : Post }\n",
     "Post.idl": """package Post
 struct Pair { Handle one; UInt8 number; }
@@ -76,12 +75,12 @@ class Peer:
 class Peers:
     """A booted kernel; `programs` are those that run now, `made` counts how many there were."""
 
-    def __init__(self, image, policy, clock=None):
+    def __init__(self, image, policy, clock=None, names="abc"):
         self.clock = clock or ManualClock()
         self.kernel = Kernel(image, policy, self.clock)
         self.programs, self.failed = {}, []
         self.kernel.on_failed = self.failed.append
-        self.kernel.boot({name: lambda name=name: self._make(name) for name in "abc"})
+        self.kernel.boot({name: lambda name=name: self._make(name) for name in names})
 
     def _make(self, name):
         self.programs[name] = Peer()
@@ -91,9 +90,9 @@ class Peers:
         return self.programs[name].system
 
 
-def write(folder):
+def write(folder, init=INIT):
     """The image and two policies for it: one grants all, the other all but `Poke`."""
-    for name, text in FILES.items():
+    for name, text in {**FILES, "init.yaml": init}.items():
         (folder / name).write_text(text)
     image = load_image(folder)
     policies = []
