@@ -1,5 +1,6 @@
 """Every command that the README gives is run as it stands there."""
 
+import json
 import re
 import shlex
 import signal
@@ -88,3 +89,17 @@ def _says(expected, words, folder):
 def test_what_the_readme_points_to_is_there():
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_the_trusted_computing_base_is_as_large_as_told():
+    told = int(re.search(r"base is about ([\d,]+) lines", README.replace("\n", " ")).group(1).replace(",", ""))
+    inspected = subprocess.run(
+        [sys.executable, "-m", "scenarios", "image", "inspect", "substation", "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    lines = json.loads(inspected.stdout)["trusted_computing_base"]["total"]["lines"]
+    assert abs(lines - told) <= 0.1 * lines, f"the README tells of {told} lines, and there are {lines}"
