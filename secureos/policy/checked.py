@@ -36,13 +36,11 @@ class Places:
         self._others: dict[tuple[EventKind, Selected], list[int]] = {}
 
     def add(self, kind: EventKind, selected: Selected, number: int) -> None:
-        """Note that a binding holds rules with these selectors around them; the same again changes nothing."""
+        """Note, once, that a binding holds rules with these selectors around them."""
         keys, values = selected
         first = self._first.setdefault(kind, {}).setdefault(keys, {}).setdefault(values, number)
         if first != number:
-            others = self._others.setdefault((kind, selected), [])
-            if number not in others[-1:]:
-                others.append(number)
+            self._others.setdefault((kind, selected), []).append(number)
 
     def find(self, kind: EventKind, attributes: Attributes) -> Iterator[tuple[int, Selected]]:
         """The bindings with rules for an event, and the selectors around these rules."""
@@ -96,7 +94,7 @@ class Likeness:
             return None
         meetings = self._meetings.get(row.template)
         if meetings is None:
-            meetings = self._meetings[row.template] = _Meetings(self.root(binding.event), row.template.keys)
+            meetings = self._meetings[row.template] = _Meetings(self.root(binding.event), row.template)
         methods = meetings.methods(row.names)
         return None if methods is None else (row.template, row.fixed, methods)
 
@@ -111,11 +109,12 @@ class Likeness:
 class _Meetings:
     """Which methods bindings meet that have the same selectors with other values; each choice is made once."""
 
-    def __init__(self, root: Scope, keys: tuple[str, ...]) -> None:
+    def __init__(self, root: Scope, template: psl.Template) -> None:
         self._root = root
+        self._sign = Targets.names_and_methods if template.has_sections else Targets.signature
         self._narrowing: list[tuple[str, int]] = []
         self._callers: list[int] = []
-        for position, key in enumerate(keys):
+        for position, key in enumerate(template.keys):
             if key not in ("src", "dst"):
                 self._narrowing.append((key, position))
             elif root.kind != "execute" and key == root.server_key:
@@ -124,17 +123,19 @@ class _Meetings:
                 self._callers.append(position)
         positions = [position for _, position in self._narrowing]
         self._pick: Callable[[tuple[str, ...]], Any] = itemgetter(*positions) if positions else lambda _: ()
-        self._known: dict[Any, tuple[int, ...] | None] = {}
+        self._known: dict[Any, int | None] = {}
+        self._numbers: dict[Hashable, int] = {}
 
-    def methods(self, names: tuple[str, ...]) -> tuple[int, ...] | None:
-        """Equal for the same methods; None if a name does not exist."""
+    def methods(self, names: tuple[str, ...]) -> int | None:
+        """A number, equal for the same methods; None if a name does not exist."""
         for position in self._callers:
             if names[position] not in self._root.classes:
                 return None
         picked = self._pick(names)
         if picked not in self._known:
             left = self._narrow(names)
-            self._known[picked] = None if left is None else left.signature
+            sign = None if left is None else self._sign(left)
+            self._known[picked] = None if sign is None else self._numbers.setdefault(sign, len(self._numbers))
         return self._known[picked]
 
     def _narrow(self, names: tuple[str, ...]) -> Targets | None:

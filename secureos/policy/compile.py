@@ -56,7 +56,7 @@ class Rule:
         profile: The audit profile that holds here; None is the default.
     """
 
-    __slots__ = ("_asked", "_keys", "_line", "_make", "_source", "_values", "kind", "object", "operation", "profile")
+    __slots__ = ("_again", "_asked", "_keys", "_line", "_source", "_values", "kind", "object", "operation", "profile")
 
     def __init__(
         self,
@@ -66,15 +66,15 @@ class Rule:
         *,
         operation: tuple[str, str],
         profile: str | None,
-        make: Callable[[], Asked],
+        asked: Asked,
     ) -> None:
         self._source, self._line = place
         self.kind: EventKind = kind
         self._keys, self._values = selected
         self.object, self.operation = operation
         self.profile = profile
-        self._make = make
-        self._asked: Asked | None = None
+        self._asked: Asked | None = asked
+        self._again: _Again | None = None
 
     @property
     def place(self) -> str:
@@ -94,15 +94,22 @@ class Rule:
     @property
     def asked(self) -> Asked:
         """What is behind the rule."""
-        if self._asked is None:
-            self._asked = self._make()
-        return self._asked
+        found = self._asked
+        if found is None:
+            found = self._asked = cast("_Again", self._again)()
+        return found
 
     def forget(self) -> None:
         """Let go of what can be made again; what was handed out stays as it is."""
-        if isinstance(self._make, _Later):
+        if self._again is not None:
             self._asked = None
-            self._make.part.forget()
+            self._again.part.forget()
+
+    def share(self, again: _Again, row: psl.Row) -> None:
+        """Say how what is behind the rule is made again, and use what its binding shares with others."""
+        self._again = again
+        if self._values == row.names:
+            self._keys, self._values = row.template.keys, row.names
 
     @property
     def call(self) -> psl.Call | None:
@@ -130,8 +137,8 @@ class Rule:
         return self.asked.note
 
 
-class _Later:
-    """Makes what is behind a rule of a binding that was checked."""
+class _Again:
+    """Makes again what is behind a rule of a binding that was checked."""
 
     __slots__ = ("_compiler", "_position", "part")
 
@@ -207,45 +214,39 @@ class _BindingCompiler:
 
     def places(self, bindings: Iterable[psl.Binding]) -> Places:
         """Check all bindings; of those that are alike the first stands for all."""
-        places, right = Places(), set[Hashable]()
+        places, right = Places(), dict[Hashable, tuple[Selected, ...]]()
         for number, binding in enumerate(bindings):
             likeness = self._likeness.of(binding)
-            if likeness in right:
+            found = right.get(likeness)
+            if found is None:
+                mistakes = len(self.mistakes)
+                rules = self._rules(binding)
+                found = tuple(dict.fromkeys(rule.selected for rule in rules))
+                binding.forget()
+                for selected in found:
+                    places.add(binding.event, selected, number)
+                if likeness is not None and len(self.mistakes) == mistakes:
+                    outer = len(cast("psl.Row", binding.row).names)
+                    right[likeness] = tuple((keys[outer:], values[outer:]) for keys, values in found)
+            else:
                 row = cast("psl.Row", binding.row)
-                places.add(binding.event, (row.template.keys, row.names), number)
-                continue
-            mistakes = len(self.mistakes)
-            for rule in self._binding(binding):
-                places.add(rule.kind, rule.selected, number)
-            if likeness is not None and len(self.mistakes) == mistakes:
-                right.add(likeness)
-            binding.forget()
+                for keys, values in found:
+                    places.add(binding.event, (row.template.keys + keys, row.names + values), number)
         return places
 
-    def checked(self, part: psl.Binding) -> Iterable[Rule]:
-        """The rules of a binding that was checked; what is behind them can be let go of if they can be made again."""
-        row = part.row
-        # A selector may name the one interface of `execute` events: that is nothing to find a rule by.
-        if row is None or part.event == "execute":
-            return self._binding(part)
-        return [
-            Rule(
-                (part.source, line),
-                part.event,
-                (row.template.keys, row.names),
-                operation=_named(cast("psl.Call", item).path),
-                profile=None,
-                make=_Later(self, part, position),
-            )
-            for position, (item, line) in enumerate(zip(part.body, row.lines, strict=True))
-        ]
+    def checked(self, part: psl.Binding) -> list[Rule]:
+        """The rules of a binding that was checked; what is behind them can be let go of if it can be made again."""
+        rules = self._rules(part)
+        if part.row is not None:
+            for position, rule in enumerate(rules):
+                rule.share(_Again(self, part, position), part.row)
+        return rules
 
     def again(self, part: psl.Binding, position: int) -> Asked:
         """What is behind one rule of a binding that was checked."""
-        scope = self._likeness.root(part.event).narrow(part.selectors)
-        return self._asked(cast("psl.Call", part.body[position]), scope)
+        return self._rules(part)[position].asked
 
-    def _binding(self, part: psl.Binding) -> list[Rule]:
+    def _rules(self, part: psl.Binding) -> list[Rule]:
         rules: list[Rule] = []
         self._section(part, self._likeness.root(part.event), None, rules)
         return rules
@@ -295,7 +296,7 @@ class _BindingCompiler:
         else:
             asked, operation = self._asked(item, scope), _named(item.path)
         place, selected = (item.span.source, item.span.line), (tuple(scope.where), tuple(scope.where.values()))
-        return Rule(place, scope.kind, selected, operation=operation, profile=profile, make=lambda: asked)
+        return Rule(place, scope.kind, selected, operation=operation, profile=profile, asked=asked)
 
     def _asked(self, item: psl.Call, scope: Scope) -> Asked:
         operation = self._find(item.path)

@@ -68,8 +68,8 @@ class _Reader:
                 mistakes.extend(failure.diagnostics)
                 if len(mistakes) >= MAX_MISTAKES:
                     break
-        # The bindings that are made later keep this reader, but need no table of all words.
-        self._kinds, self._kept = self._vocabulary.kinds(), {}
+        # The bindings that are made later keep this reader, but need no table of all words and shapes.
+        self._kinds, self._kept, self._shapes = self._vocabulary.kinds(), {}, {}
         if mistakes:
             raise PolicyError(mistakes)
         return psl.File(self.source, tuple(declarations))
@@ -85,7 +85,7 @@ class _Reader:
         shape = self._shapes.get(kinds)
         if shape is None:
             shape = self._shapes[kinds] = self._shape(start, end, kinds)
-        row = shape.row(self.source, texts, start, end, self._kept)
+        row = shape.row(texts, self._kept)
         if row is None:
             return self._declarations(shape, start, end)
         return [psl.Binding.later(shape.event, self.source, row, partial(self._binding, shape, start, end))]

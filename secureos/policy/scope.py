@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -45,13 +45,12 @@ class Target:
 class Targets:
     """Some of the targets, and those of them that a selector leaves; each choice is made once."""
 
-    __slots__ = ("_found", "_signature", "every")
+    __slots__ = ("_found", "every")
 
     def __init__(self, every: tuple[Target, ...]) -> None:
         self.every = every
         # By key, then by value.
         self._found: dict[str, _ByValue] | None = None
-        self._signature: tuple[int, ...] | None = None
 
     def narrow(self, key: str, value: str) -> Targets:
         """Those whose `key` is, or can be, `value`."""
@@ -77,12 +76,16 @@ class Targets:
         """Whether some of them are not described."""
         return any(one.method.opaque for one in self.every)
 
-    @property
-    def signature(self) -> tuple[int, ...]:
-        """Equal for targets with the same methods; it tells nothing else, and only while they exist."""
-        if self._signature is None:
-            self._signature = (*(id(one.method) for one in self.methods), *(-1,) * self.is_opaque)
-        return self._signature
+    def signature(self) -> Hashable:
+        """Equal for targets with the same methods; it tells nothing else, and only while the classes exist."""
+        return (*(id(one.method) for one in self.methods), *(-1,) * self.is_opaque)
+
+    def names_and_methods(self) -> Hashable:
+        """Equal for targets with the same methods under the same names, whatever their servers."""
+        return tuple(
+            (one.endpoint, one.component, one.interface, one.method.name if one.method.opaque else id(one.method))
+            for one in self.every
+        )
 
 
 class _ByValue(dict[str, Targets]):

@@ -215,26 +215,30 @@ Item = Call | AuditUse | Match | Choice
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Template:
-    """What bindings have in common that are written alike; `keys` are those of their selectors, in their order."""
+    """What bindings have in common that are written alike.
+
+    Attributes:
+        keys: Those of their selectors, in their order.
+        has_sections: Whether there are sections inside that choose by other keys.
+    """
 
     keys: tuple[str, ...]
+    has_sections: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a binding without sections has of its own, beside what it shares with others like it.
+    """What a binding has of its own, beside what it shares with others like it.
 
     Attributes:
         template: Equal for bindings that are written alike.
         names: The values of the selectors.
         fixed: What else differs between bindings like it and decides whether they are right: all but `numbers`.
-        lines: The line of each of its rules.
     """
 
     template: Template
     names: tuple[str, ...]
     fixed: tuple[str, ...]
-    lines: tuple[int, ...]
 
 
 class Binding:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -10,8 +9,7 @@ from typing import Any, Final, cast
 from lark import Token, Tree
 
 from secureos.policy import syntax as psl
-from secureos.policy.tokens import INT, NAME, TEXT, vocabulary
-from secureos.xdl.source import Source
+from secureos.policy.tokens import INT, NAME, TEXT
 
 Part = Tree[Token]
 Kept = dict[Any, Any]
@@ -26,7 +24,7 @@ _BETWEEN_NUMBERS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class _Pattern:
-    """Where in a binding of plain rules the things stand in which it differs from others of its shape.
+    """Where in a binding the things stand in which it differs from others of its shape.
 
     Attributes:
         template: Shared by all bindings of the shape.
@@ -34,7 +32,6 @@ class _Pattern:
         names: From which word to which each selector's value goes.
         fixed: The words that decide whether the rules are right.
         numbers: All numbers, those between operators too, which decide nothing.
-        calls: The first word of each rule.
     """
 
     template: psl.Template
@@ -42,7 +39,6 @@ class _Pattern:
     names: tuple[tuple[int, int], ...]
     fixed: tuple[int, ...]
     numbers: tuple[int, ...]
-    calls: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +47,7 @@ class Shape:
 
     Attributes:
         tree: Of the first piece of the shape.
-        pattern: Set if the piece is one binding whose body holds rules only.
+        pattern: Set if the piece is one binding, and no section in it says again what one around it says.
     """
 
     tree: Part
@@ -62,7 +58,7 @@ class Shape:
         """The event of a shape with a pattern."""
         return cast("_Pattern", self.pattern).event
 
-    def row(self, source: Source, texts: Sequence[str], start: int, end: int, kept: Kept) -> psl.Row | None:
+    def row(self, texts: Sequence[str], kept: Kept) -> psl.Row | None:
         """What a piece of this shape has of its own; None if it must be looked at whole.
 
         What is equal in many is there once: `kept` holds it.
@@ -72,9 +68,7 @@ class Shape:
             return None
         names = tuple([kept.setdefault(name, name) for name in map("".join, [texts[a:b] for a, b in pattern.names])])
         fixed = tuple([texts[position] for position in pattern.fixed])
-        return psl.Row(
-            pattern.template, names, kept.setdefault(fixed, fixed), _lines(pattern.calls, source, start, end)
-        )
+        return psl.Row(pattern.template, names, kept.setdefault(fixed, fixed))
 
 
 def shape_of(tree: Part, kinds: str) -> Shape:
@@ -89,19 +83,33 @@ def _pattern(tree: Part, kinds: str) -> _Pattern | None:
     event, *between, body = _trees(parts[0])
     selectors = [_trees(row) for part in between for row in _trees(part)]
     keys = tuple(_first_token(key) for key, _ in selectors)
-    calls = _trees(body)
-    if not calls or any(call.data != "call" for call in calls) or len(set(keys)) < len(keys):
+    around = {*keys, "src", "dst"}
+    if len(set(keys)) < len(keys) or not all(_stands_alone(item, around) for item in _trees(body)):
         return None
     inside = range(body.meta.start_pos, body.meta.end_pos)
-    free = {position for call in calls for position in _free_numbers(call)}
+    free = set(_free_numbers(body))
     return _Pattern(
-        template=psl.Template(keys),
+        template=psl.Template(keys, has_sections=any(body.find_data("match"))),
         event=cast("psl.EventKind", _first_token(event)),
         names=tuple((name.meta.start_pos, name.meta.end_pos) for _, name in selectors),
         fixed=tuple(position for position in inside if kinds[position] in (NAME, INT, TEXT) and position not in free),
         numbers=tuple(position for position in inside if kinds[position] == INT),
-        calls=tuple(call.meta.start_pos for call in calls),
     )
+
+
+def _stands_alone(item: Part, around: set[str]) -> bool:
+    """Whether the sections in an item choose by nothing that is chosen by around them, and not by classes.
+
+    Then the same words are as right in them whatever the selectors of the binding say, if it meets the same methods.
+    """
+    if item.data == "choice":
+        return not any(item.find_data("match"))
+    if item.data != "match":
+        return True
+    selectors, body = _trees(item)
+    keys = [_first_token(row) for row in _trees(selectors)]
+    inside = around.union(keys)
+    return len(inside) == len(around) + len(keys) and all(_stands_alone(each, inside) for each in _trees(body))
 
 
 def _free_numbers(part: Part) -> Iterator[int]:
@@ -114,15 +122,6 @@ def _free_numbers(part: Part) -> Iterator[int]:
                 yield cast("int", cast("Token", child.children[-1]).start_pos)
             else:
                 waiting.append(child)
-
-
-def _lines(calls: tuple[int, ...], source: Source, start: int, end: int) -> tuple[int, ...]:
-    """The line of each rule."""
-    written = source.text[start:end].lstrip(" \t\f\n")
-    if "\n" not in written:
-        return (bisect_right(source.line_starts, end - len(written)),) * len(calls)
-    starts = vocabulary().words(source, start, end).starts
-    return tuple(bisect_right(source.line_starts, starts[position]) for position in calls)
 
 
 def _trees(part: Part) -> list[Part]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
+from array import array
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,19 +35,23 @@ class Source:
     text: str
     sha256: str
 
-    @cached_property
+    @property
     def lines(self) -> tuple[str, ...]:
         """The text line by line."""
         return tuple(self.text.split("\n"))
 
     @cached_property
-    def line_starts(self) -> tuple[int, ...]:
+    def line_starts(self) -> Sequence[int]:
         """Where each line begins, counted in characters from 0."""
-        return (0, *(match.end() for match in re.finditer("\n", self.text)))
+        return array("L", [0, *(match.end() for match in re.finditer("\n", self.text))])
 
     def line(self, number: int) -> str:
         """The text of one line (from 1), or an empty text where there is none."""
-        return self.lines[number - 1] if 1 <= number <= len(self.lines) else ""
+        if not 1 <= number <= len(self.line_starts):
+            return ""
+        start = self.line_starts[number - 1]
+        end = self.text.find("\n", start)
+        return self.text[start:] if end < 0 else self.text[start:end]
 
     def span(self, line: int = 1, column: int = 1, *, end_line: int = 0, end_column: int = 0) -> Span:
         """A piece of this source; without an end it is one character long."""
@@ -72,9 +77,7 @@ class Span:
     @property
     def text(self) -> str:
         """What stands there."""
-        lines = list(self.source.lines[self.line - 1 : self.end_line])
-        if not lines:
-            return ""
+        lines = [self.source.line(number) for number in range(self.line, self.end_line + 1)]
         lines[-1] = lines[-1][: self.end_column - 1]
         lines[0] = lines[0][self.column - 1 :]
         return "\n".join(lines)

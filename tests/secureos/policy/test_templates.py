@@ -202,3 +202,132 @@ def test_bindings_are_equal_if_they_are_written_alike_at_the_same_place():
     assert first != second
     assert first != "request"
     assert repr(third) == f"Binding('error', (), (), {third.span!r})"
+
+
+WORDS = {
+    "C": st.sampled_from(["lab.Client", "lab.Driver", "lab.Other", "X"]),
+    "E": st.sampled_from(["outputs", "valve.log", "log"]),
+    "M": st.sampled_from(["Set", "Put", "Write"]),
+    "F": st.sampled_from(["message.level", "message.rpm", "message.bits.[1]", "src_sid"]),
+    "I": st.sampled_from(["0", "1", "7", "300"]),
+    "A": st.sampled_from(["a", "b"]),
+}
+SECTIONS = st.sampled_from(
+    [
+        "request src=C dst=C endpoint=E method=M { assert (F < I) grant () }",
+        "request src=C dst=C { match endpoint=E method=M { assert (F < I) } match method=M { grant () } }",
+        "request dst=C { match endpoint=E { match method=M { audit A assert (F == I) } } }",
+        "request src=C { match dst=C method=M { grant () } }",
+        "request endpoint=E { grant () match endpoint=E method=M { assert (F < I) } }",
+        "response dst=C src=C endpoint=E { audit A choice (I) { I : grant () _ : assert (F > I) } }",
+        "request src=C dst=C { choice (F) { I : { match method=M { assert (F < I) } } _ : deny () } }",
+        "request interface=lab.Log { match component=lab.Valve { assert (F < I) } }",
+        "security src=C { match method=M { grant () } }",
+        "execute src=C { match dst=C { grant () } match interface=kl.core.Execute { grant () } }",
+        "execute dst=C interface=kl.core.Execute { grant () }",
+        "request dst=C { } ",
+    ]
+)
+
+
+@st.composite
+def alike(draw):
+    pieces = draw(st.lists(SECTIONS, min_size=1, max_size=3))
+    fill = re.compile(r"\b[CEMFIA]\b")
+    rows = [fill.sub(lambda hole: draw(WORDS[hole[0]]), piece) for piece in pieces for _ in range(4)]
+    return "\n".join(["use EDL lab.Other audit profile a = { }", *rows])
+
+
+def outcome(bindings, policy):
+    """The mistakes in some bindings; if there is none, their rules, and which of them are found for which events."""
+    objects = {name: make() for name, make in policy.objects.items()}
+    try:
+        made = compile_bindings(bindings, policy.classes, objects, profiles=policy.profiles)
+    except PolicyError as failure:
+        return str(failure)
+    places = made.checked.places
+    return [(rule.place, rule.selected, rule.object, rule.operation, rule.profile, rule.call) for rule in made], [
+        (number, selected) for rule in made for number, selected in places.find(rule.kind, dict(rule.where))
+    ]
+
+
+@settings(deadline=None, max_examples=150)
+@given(alike())
+def test_bindings_that_are_alike_are_judged_as_if_each_stood_alone(load, text):
+    policy = load("use EDL lab.Other audit profile a = { }")
+    bindings = [part for part in parse(source_from_text(text)).declarations if type(part).__name__ == "Binding"]
+    alone = [type(part)(part.event, part.selectors, part.body, part.span) for part in bindings]
+    assert outcome(bindings, policy) == outcome(alone, policy)
+
+
+def test_rules_are_made_when_an_event_asks_for_them_and_made_again_after_they_are_let_go(load):
+    policy = load(
+        "execute { grant () }\n"
+        "request dst=lab.Driver { match method=Put { assert (message.level < 1) } match method=Set { deny () } }"
+    )
+    made = compile_bindings(policy.bindings, policy.classes, {"base": policy.objects["base"]()})
+    assert made.checked is policy.bindings
+    put, refused = made.of(1)
+    assert put is made.of(1)[0]
+    call, run = put.call, put.run
+    put.forget()
+    assert (put.call, put.where) == (call, {"dst": "lab.Driver", "method": "Put"})
+    assert put.run is not run
+    assert refused.operation == "deny"
+
+
+def test_what_is_known_of_bindings_counts_only_against_the_same_classes(load):
+    policy = load("request dst=lab.Driver { grant () }")
+    objects = {"base": policy.objects["base"]()}
+    again = compile_bindings(policy.bindings, dict(policy.classes), objects)
+    assert again.checked == policy.bindings
+    assert again.checked is not policy.bindings
+    with pytest.raises(PolicyError, match=r"unknown class `lab\.Driver`"):
+        compile_bindings(policy.bindings, {}, objects)
+
+
+@pytest.mark.parametrize(
+    ("right", "old", "new", "wrong"),
+    [
+        (
+            "request dst=lab.Other interface=lab.Log { match endpoint=log { grant () } }",
+            "lab.Other",
+            "lab.Driver",
+            "10:59: unknown endpoint `log`",
+        ),
+        (
+            "request src=lab.Client { match src=lab.Client { grant () } }",
+            "{ match",
+            "dst=lab.Other { match",
+            "",
+        ),
+        (
+            "request src=lab.Client { match src=lab.Client { grant () } }",
+            "src=lab.Client {",
+            "src=lab.Driver {",
+            "10:36: `src=lab.Client` contradicts",
+        ),
+        (
+            "request src=lab.Client { choice (src_sid) { 1 : { match src=lab.Client { grant () } } } }",
+            "src=lab.Client {",
+            "src=lab.Driver {",
+            "10:61: `src=lab.Client` contradicts",
+        ),
+        (
+            "request dst=lab.Driver { choice (src_sid) { 1 : { match endpoint=outputs { grant () } } } }",
+            "lab.Driver",
+            "lab.Other",
+            "10:65: unknown endpoint `outputs`",
+        ),
+    ],
+)
+def test_sections_are_judged_by_what_is_chosen_around_them(load, right, old, new, wrong):
+    text = f"use EDL lab.Other error {{ }}\n{right}\n{right}\n"
+    load(text)
+    try:
+        load(f"{text}\n{right.replace(old, new, 1)}")
+        found = ""
+    except PolicyError as failure:
+        (diagnostic,) = failure.diagnostics
+        found = f"{diagnostic.span.line}:{diagnostic.span.column}: {diagnostic.message}"
+    assert (found.startswith(wrong), bool(found)) == (True, bool(wrong)), found
