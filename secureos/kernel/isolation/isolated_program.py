@@ -152,9 +152,14 @@ class IsolatedProgram:
 
     async def _something_comes(self) -> None:
         """Wait until the process has sent something, or until it is time to look at it."""
-        self._awaited = asyncio.get_running_loop().create_future()
-        await asyncio.wait((self._awaited,), timeout=_LOOK_S)
-        self._awaited = None
+        loop = asyncio.get_running_loop()
+        self._awaited = loop.create_future()
+        look = loop.call_later(_LOOK_S, self._wake)
+        try:
+            await self._awaited
+        finally:
+            look.cancel()
+            self._awaited = None
 
     def snapshot(self) -> dict[str, Any]:
         """The program's state.

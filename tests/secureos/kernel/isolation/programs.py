@@ -1,6 +1,7 @@
 # ruff: noqa: PTH102, PTH108, PTH111, PTH116, PTH208
 """Programs that the tests run in processes of their own: an honest one, and one for each thing that may not be done."""
 
+import asyncio
 import ctypes
 import fcntl
 import os
@@ -70,6 +71,70 @@ class Honest:
 
 def honest(place):
     return Built(Honest(place))
+
+
+class Chatty(Honest):
+    """Begins things by itself when its device is told to."""
+
+    def hear(self, word, descriptor):
+        getattr(self, f"on_{word}", lambda: None)()
+
+    def on_call(self):
+        self.place.tell("port", self.system.call("next", "end", "Do", {}).code.value)
+
+    def on_now(self):
+        self.place.tell("port", self.system.now_ns)
+
+    def on_exit(self):
+        os._exit(3)
+
+    def on_nonsense(self):
+        self.place.tell("port", "nonsense")
+
+    def on_flood(self):
+        for _ in range(1000):
+            self.place.tell("port", "more")
+
+    def on_steal(self):
+        self.place.tell.__self__.ask("steal")
+
+    def on_burn(self):
+        began = time.process_time()
+        while time.process_time() - began < 1.5:
+            pass
+
+    def on_sleep(self):
+        time.sleep(3600)
+
+
+def chatty(place):
+    program = Chatty(place)
+    place.heard["port"] = program.hear
+    return Built(program)
+
+
+class Waiting(Honest):
+    """Waits within an activation for a word of its device."""
+
+    async def activate(self, phase):
+        if phase != "wait":
+            raise LookupError(phase)
+        self.system.report("Report", {})
+        self.word = asyncio.get_running_loop().create_future()
+        await self.word
+
+    def hear(self, word, descriptor):
+        self.word.set_result(word)
+
+
+def waiting(place):
+    program = Waiting(place)
+    place.heard["port"] = program.hear
+    return Built(program, waits=True)
+
+
+def waiting_unannounced(place):
+    return Built(Waiting(place))
 
 
 def _library():
@@ -249,12 +314,7 @@ class Hostile(Honest):
         return Reply(tried)
 
     async def activate(self, phase):
-        if phase == "burn":
-            while True:
-                pass
-        if phase == "exit":
-            os._exit(3)
-        await super().activate(phase)
+        getattr(self, self.place.settings["deed"])({"bytes": b"\xff" * 64})
 
 
 def hostile(place):

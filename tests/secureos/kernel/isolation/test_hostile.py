@@ -94,7 +94,7 @@ def test_processor_time_beyond_the_quota_is_that_task_s_fault(started):
 def test_an_activation_that_burns_is_ended_while_the_host_goes_on(started, inside):
     import asyncio
 
-    program = started("hostile", quota=Quota(cpu_s=1, call_timeout_ms=20_000))
+    program = started("hostile", quota=Quota(cpu_s=1, call_timeout_ms=20_000), settings={"deed": "Burn"})
     beats = 0
 
     async def count():
@@ -107,7 +107,7 @@ def test_an_activation_that_burns_is_ended_while_the_host_goes_on(started, insid
         counting = asyncio.create_task(count())
         try:
             with pytest.raises(QuotaExceeded):
-                await program.activate("burn")
+                await program.activate("refresh")
         finally:
             counting.cancel()
 

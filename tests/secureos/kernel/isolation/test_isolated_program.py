@@ -1,0 +1,282 @@
+"""An honest program in a process of its own is to the kernel a program like any other."""
+
+import asyncio
+import os
+from array import array
+
+import pytest
+
+from secureos.kernel import HandleError, QuotaExceeded, Request, ReturnCode, TaskCrashed, TaskFault, TaskHung
+from secureos.kernel.isolation import IsolatedProgram, Nursery, ProtocolError, Turnstile
+from secureos.kernel.isolation.frames import Kind, pack
+from secureos.kernel.quota import Quota
+
+
+def ask(program, method, **fields):
+    return program.serve(Request("end", method, fields))
+
+
+def test_it_serves(started):
+    program = started(settings={"colour": "red"})
+    fields = {"cells": array("H", [1, 2]), "tags": ("a", "b"), "at": 1.5, "raw": b"x", "none": None}
+    reply = ask(program, "Echo", **fields)
+    assert reply.fields == fields
+    assert not reply.error
+    assert ask(program, "Refuse").error
+    assert ask(program, "About").fields == {
+        "task": "subject",
+        "args": ("first", "second"),
+        "now": 42,
+        "settings": {"colour": "red"},
+    }
+
+
+def test_its_calls_are_carried_out(started, system, inside):
+    program = started()
+    assert ask(program, "Ask", value=1).fields["code"] == "rcOk"
+    inside(program.activate("ask"))
+    inside(program.activate("report"))
+    assert system.noted == [
+        ("call", "next", "end", "Do", {"value": 1}),
+        ("call", "next", "end", "Do", {"values": array("H", [1, 2, 3])}),
+        ("report", "Report", {"tags": ("a", "b")}),
+    ]
+
+
+def test_its_state_goes_back_and_forth(started, inside):
+    program = started()
+    inside(program.activate("ask"))
+    assert program.snapshot() == {"beats": 1}
+    program.restore({"beats": 7})
+    assert program.snapshot() == {"beats": 7}
+    program.restore(5)
+    with pytest.raises(TaskCrashed, match="gave a state that is none"):
+        program.snapshot()
+
+
+def test_a_phase_that_it_lacks_is_its_crash(started, inside):
+    with pytest.raises(TaskCrashed, match="LookupError: dance"):
+        inside(started().activate("dance"))
+
+
+def test_what_concerns_the_host_goes_through(started, inside):
+    program = started(passes={"LookupError": KeyError})
+    with pytest.raises(KeyError, match="dance"):
+        inside(program.activate("dance"))
+    assert ask(program, "Echo", still=1).fields == {"still": 1}
+
+
+def test_a_program_that_does_not_start(nursery, system):
+    system.args = ("fail",)
+    program = IsolatedProgram(nursery, "tests.secureos.kernel.isolation.programs:honest", quota=Quota())
+    with pytest.raises(TaskCrashed, match="ValueError: shall fail"):
+        program.start(system)
+    program.close()
+
+
+@pytest.mark.parametrize("builder", ["no.such.module:honest", "tests.secureos.kernel.isolation.programs:nobody"])
+def test_a_builder_that_is_not_there(nursery, system, builder):
+    program = IsolatedProgram(nursery, builder, quota=Quota())
+    with pytest.raises(TaskFault):
+        program.start(system)
+
+
+def test_before_its_start_it_does_nothing(nursery):
+    program = IsolatedProgram(nursery, "x:y", quota=Quota())
+    with pytest.raises(TaskCrashed, match="not started"):
+        ask(program, "Echo")
+    program.close()
+
+
+def test_an_activation_that_is_cancelled_ends_the_process(started):
+    program = started("hostile", settings={"deed": "Sleep"})
+
+    async def cancelled():
+        work = asyncio.create_task(program.activate("refresh"))
+        await asyncio.sleep(0.05)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+
+    asyncio.run(cancelled())
+    with pytest.raises(TaskCrashed, match="amid its work"):
+        ask(program, "Echo")
+    assert not os.path.exists(f"/proc/{program.pid}")
+
+
+def test_errors_of_the_kernel_reach_it(started, system):
+    program = started("hostile")
+    system.raises = HandleError(ReturnCode.HANDLE_REVOKED, "gone")
+    with pytest.raises(TaskCrashed, match="HandleError: gone"):
+        ask(program, "Calls", count=1)
+    system.raises = TaskFault("was stopped")
+    other = started("hostile")
+    with pytest.raises(TaskFault, match="was stopped"):
+        ask(other, "Calls", count=1)
+
+
+class Port:
+    """A device that notes."""
+
+    def __init__(self):
+        self.heard, self.say = [], None
+
+    def attach(self, say):
+        self.say = say
+
+    def hear(self, value):
+        if value == "nonsense":
+            raise ProtocolError("nonsense")
+        self.heard.append(value)
+
+    def detach(self):
+        self.say = None
+
+
+async def until(holds):
+    for _ in range(500):
+        if holds():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not happen in time")
+
+
+def test_a_task_calls_of_its_own_accord_once_the_scan_is_over(started, system):
+    port, turnstile, entered = Port(), Turnstile(), []
+
+    def enter(work):
+        entered.append("enter")
+        work()
+
+    async def session():
+        program = started("chatty", devices={"port": port}, turnstile=turnstile, enter=enter)
+        with turnstile.closed():
+            assert port.say("call", None)
+            await asyncio.sleep(0.2)
+            assert system.noted == []
+            await program.activate("ask")  # crosses with the call that waits
+            assert len(system.noted) == 1
+        await until(lambda: len(system.noted) == 2)
+        await until(lambda: port.heard == ["rcOk"])
+        assert entered == ["enter"]
+        assert port.say("now", None)
+        await until(lambda: port.heard == ["rcOk", 42])
+
+    asyncio.run(session())
+
+
+def test_trouble_while_nothing_was_asked_is_told(started):
+    faults = []
+
+    async def session(word):
+        port = Port()
+        program = started("chatty", devices={"port": port}, on_fault=faults.append, quota=Quota(calls=20))
+        port.say(word, None)
+        await until(lambda: faults)
+        assert not port.say or not port.say("call", None)
+        with pytest.raises(TaskFault):
+            ask(program, "Echo")
+
+    for word, kind, says in (
+        ("exit", TaskCrashed, "ended"),
+        ("nonsense", TaskCrashed, "nonsense"),
+        ("flood", QuotaExceeded, "more than 20 things by itself"),
+        ("steal", TaskCrashed, "no operation `steal`"),
+    ):
+        faults.clear()
+        asyncio.run(session(word))
+        assert isinstance(faults[0], kind)
+        assert says in str(faults[0])
+
+
+def test_a_refusal_of_the_kernel_stops_a_call_of_its_own(started):
+    faults, port = [], Port()
+
+    def enter(work):
+        raise TaskFault("is stopped")
+
+    async def session():
+        started("chatty", devices={"port": port}, enter=enter, on_fault=faults.append)
+        port.say("call", None)
+        await until(lambda: faults)
+
+    asyncio.run(session())
+    assert "is stopped" in str(faults[0])
+
+
+def test_idle_burning_is_found_out(started):
+    async def session():
+        port = Port()
+        program = started("chatty", devices={"port": port}, quota=Quota(cpu_s=1, call_timeout_ms=20_000))
+        port.say("burn", None)
+        await asyncio.sleep(2.5)
+        with pytest.raises(QuotaExceeded, match="unasked"):
+            await program.activate("ask")
+
+    asyncio.run(session())
+
+
+def test_a_task_that_takes_no_messages_hangs(started):
+    async def session():
+        port = Port()
+        program = started("chatty", devices={"port": port}, quota=Quota(call_timeout_ms=300))
+        port.say("sleep", None)
+        with pytest.raises(TaskHung):
+            while True:
+                program._send(pack(Kind.DEVICE, 0, ["port", "x" * 50_000, False]), 0.0)
+
+    asyncio.run(session())
+
+
+def test_an_activation_that_waits(started):
+    port = Port()
+
+    async def session():
+        program = started("waiting", devices={"port": port})
+        working = asyncio.create_task(program.activate("wait"))
+        await asyncio.sleep(0.1)
+        assert not working.done()
+        assert ask(program, "Echo", meanwhile=1).fields == {"meanwhile": 1}
+        port.say("go on", None)
+        await working
+        with pytest.raises(TaskCrashed, match="LookupError"):
+            await program.activate("dance")
+
+    asyncio.run(session())
+
+
+def test_an_activation_that_waits_unannounced(started):
+    async def session():
+        with pytest.raises(TaskCrashed, match="its builder said that none does"):
+            await started("waiting_unannounced").activate("wait")
+
+    asyncio.run(session())
+
+
+def test_a_nursery_that_is_closed_makes_nothing(system):
+    nursery = Nursery()
+    nursery.close()
+    program = IsolatedProgram(nursery, "tests.secureos.kernel.isolation.programs:honest", quota=Quota())
+    with pytest.raises(TaskCrashed, match="has no process"):
+        program.start(system)
+
+
+def test_a_turnstile_lets_one_through_after_another():
+    passed = []
+
+    async def session():
+        turnstile = Turnstile()
+        with turnstile.closed():
+            turnstile.enter(lambda: passed.append(1))
+            turnstile.enter(lambda: passed.append(2))
+            await asyncio.sleep(0.01)
+            assert passed == []
+        with turnstile.closed():  # closed again before anybody's turn came
+            await asyncio.sleep(0.01)
+            assert passed == []
+        await asyncio.sleep(0.01)
+
+    asyncio.run(session())
+    assert passed == [1, 2]
+    Turnstile().enter(lambda: passed.append(3))  # without a loop it waits
+    assert passed == [1, 2]
