@@ -9,8 +9,9 @@ from twin.fieldbus.modbus.memory_client import MemoryModbusClient
 from twin.fieldbus.modbus.registers import Block, RegisterMap
 from twin.fieldbus.modbus.responder import DeviceIdentity, Responder
 from twin.fieldbus.modbus.server import ModbusServer
-from twin.fieldbus.modbus.station import BankStation, Peer, Station, Write
+from twin.fieldbus.modbus.station import BankStation, Station, Write
 from twin.fieldbus.modbus.tcp_client import TcpModbusClient
+from twin.fieldbus.peer import Peer
 from twin.fieldbus.wire import Endpoint, MemoryWire, TcpWire, Wire
 
 __all__ = [

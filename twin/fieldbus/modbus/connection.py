@@ -9,7 +9,7 @@ from typing import Final, cast
 
 from twin.fieldbus.modbus.mbap import FramingError, frame_length
 from twin.fieldbus.modbus.responder import Responder
-from twin.fieldbus.modbus.station import Peer
+from twin.fieldbus.peer import Peer
 
 # Unanswered bytes at which reading pauses and goes on again; far above one frame (260), far below what one read of
 # the socket may bring.

@@ -11,7 +11,7 @@ from twin.fieldbus.errors import FieldbusError
 from twin.fieldbus.modbus.client import RequestingClient
 from twin.fieldbus.modbus.pdus import ResponseDecoder
 from twin.fieldbus.modbus.responder import Responder
-from twin.fieldbus.modbus.station import Peer
+from twin.fieldbus.peer import Peer
 
 
 class MemoryModbusClient(RequestingClient):

@@ -29,7 +29,8 @@ from pymodbus.pdu.register_message import (
 from twin.fieldbus.errors import ExceptionCode, ModbusRefusal
 from twin.fieldbus.modbus.mbap import HEADER, FramingError, frame_length
 from twin.fieldbus.modbus.pdus import parse_request
-from twin.fieldbus.modbus.station import Peer, Station
+from twin.fieldbus.modbus.station import Station
+from twin.fieldbus.peer import Peer
 
 _BASIC_CONFORMITY: Final = 0x81  # basic identification, stream and individual access
 _ITSELF: Final = (0x00, 0xFF)

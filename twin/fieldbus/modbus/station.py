@@ -11,22 +11,7 @@ from twin.core.points import Table
 from twin.fieldbus.errors import ExceptionCode, ModbusRefusal
 from twin.fieldbus.modbus.bank import RegisterBank
 from twin.fieldbus.modbus.codec import Value
-
-
-@dataclass(frozen=True)
-class Peer:
-    """Who is at the other end of a connection.
-
-    Attributes:
-        address: IP address (on the memory wire: the one the client was given).
-        port: TCP port, 0 on the memory wire.
-        session: Number of the connection, 1 and up in the order in which they were made. Address and session are the
-            same on both wires; the port belongs in no record.
-    """
-
-    address: str
-    port: int
-    session: int
+from twin.fieldbus.peer import Peer
 
 
 @dataclass(frozen=True)
