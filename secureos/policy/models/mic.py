@@ -78,9 +78,10 @@ class Mic(Model):
 
     Semantics:
         `image`, `container`, `level` and `levelR` may be `()`: there is none, or the default. Without an image a
-        level must be given. A level in the policy is a degree (without categories), or `{degree, categories}`; as a
-        case of a `choice` with categories it reads `"HIGH: a, b"`. Whoever has no level gets no rule granted. What
-        has a level is not given another by `execute` or `create`. At most 65,536 processes and resources have a level.
+        level must be given. A level in the policy is a degree (without categories), or `{degree, categories}`, where
+        `()` stands for no categories; as a case of a `choice` with categories it reads `"HIGH: a, b"`. Whoever has no
+        level gets no rule granted. What has a level is not given another by `execute` or `create`. At most 65,536
+        processes and resources have a level.
 
     Errors:
         Refused at load: unknown degrees and categories, wherever they are named; names given twice; no degree at
@@ -270,17 +271,21 @@ class Mic(Model):
     def _read(self, given: str | Mapping[str, Any]) -> Level:
         if isinstance(given, str):
             return Level(self._degrees.index(given))
-        bits = sum(1 << self._categories.index(name) for name in set(given["categories"]))
+        bits = sum(1 << self._categories.index(name) for name in set(given["categories"] or ()))
         return Level(self._degrees.index(given["degree"]), bits)
 
     def _is_level(self, kind: ValueType) -> bool:
         if isinstance(kind, RecordType):
             return kind.fields.keys() == {"degree", "categories"} and (
-                self._is_name(kind.fields["degree"], self._degrees)
-                and isinstance(kind.fields["categories"], ListType)
-                and all(self._is_name(item, self._categories) for item in kind.fields["categories"].items)
+                self._is_name(kind.fields["degree"], self._degrees) and self._are_categories(kind.fields["categories"])
             )
         return isinstance(kind, UnitType) or self._is_name(kind, self._degrees)
+
+    def _are_categories(self, kind: ValueType) -> bool:
+        """Whether it is a list of categories; `()` is none of them."""
+        if isinstance(kind, UnitType):
+            return True
+        return isinstance(kind, ListType) and all(self._is_name(item, self._categories) for item in kind.items)
 
     def _is_name(self, kind: ValueType, names: Sequence[str]) -> bool:
         return isinstance(kind, LiteralType) and kind.value in names

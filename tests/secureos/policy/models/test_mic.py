@@ -208,6 +208,7 @@ def test_levels_are_checked_at_load(lab, refuses):
         degree,
         RecordType({"degree": degree, "categories": ListType((category,))}),
         RecordType({"degree": degree, "categories": ListType(())}),
+        RecordType({"degree": degree, "categories": UnitType()}),
     )
     bad = (
         LiteralType("LO"),
@@ -217,7 +218,7 @@ def test_levels_are_checked_at_load(lab, refuses):
         RecordType({"degree": degree, "categories": category}),
         RecordType({"degree": degree, "categories": ListType((degree,))}),
     )
-    assert [refuses(real, "execute", "level", kind) for kind in good] == [None] * 4
+    assert [refuses(real, "execute", "level", kind) for kind in good] == [None] * 5
     assert None not in [refuses(real, "execute", "level", kind) for kind in bad]
     assert refuses(real, "execute", "level", LiteralType("LO")) == (
         'must be a level, `()` for the default, not "LO"; did you mean `LOW`?'

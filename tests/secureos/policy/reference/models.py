@@ -167,7 +167,7 @@ class Mic:
 
     def level(self, given):
         degree, categories = (given, []) if isinstance(given, str) else (given["degree"], given["categories"])
-        return self.degrees.index(degree), frozenset(categories)
+        return self.degrees.index(degree), frozenset(categories or ())
 
     def rule(self, name, given, state, now):
         levels, receives = state

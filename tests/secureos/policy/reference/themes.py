@@ -143,7 +143,8 @@ class Mic(Theme):
 
     def level(self):
         if self.categories and self.maybe(0.4):
-            return f'{{ degree : "{self.pick(("LOW", "HIGH"))}", categories : [{quoted(self.some("ab"))}] }}'
+            named = self.pick((f"[{quoted(self.some('ab'))}]", "()"))
+            return f'{{ degree : "{self.pick(("LOW", "HIGH"))}", categories : {named} }}'
         return self.pick(("()", '"LOW"', '"MID"', '"HIGH"'))
 
     def choices(self):
