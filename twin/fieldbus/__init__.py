@@ -12,6 +12,7 @@ from twin.fieldbus.modbus.server import ModbusServer
 from twin.fieldbus.modbus.station import BankStation, Station, Write
 from twin.fieldbus.modbus.tcp_client import TcpModbusClient
 from twin.fieldbus.peer import Peer
+from twin.fieldbus.reading import Quality, Reading
 from twin.fieldbus.wire import Endpoint, MemoryWire, TcpWire, Wire
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "ModbusRefusal",
     "ModbusServer",
     "Peer",
+    "Quality",
+    "Reading",
     "RegisterBank",
     "RegisterMap",
     "Responder",
