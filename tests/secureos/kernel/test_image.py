@@ -80,3 +80,12 @@ def test_a_file_that_cannot_be_read(folder, monkeypatch):
     monkeypatch.setattr("pathlib.Path.read_bytes", fail)
     with pytest.raises(ImageError, match=r"cannot be read: Permission denied"):
         file_hashes([folder])
+
+
+def test_a_channel_that_may_be_passed_on_or_not(folder):
+    text = "entities: [{name: Server}, {name: Client, connections: [{target: Server, id: a, transfer: WHETHER}]}]"
+    (folder / "init.yaml").write_text(text.replace("WHETHER", "true"))
+    assert load_image(folder).tasks[1].connections[0].transfer
+    (folder / "init.yaml").write_text(text.replace("WHETHER", "maybe"))
+    with pytest.raises(ImageError, match="is true or false, not `maybe`"):
+        load_image(folder)

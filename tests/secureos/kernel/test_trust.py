@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from secureos.kernel import refusals
 from secureos.kernel.keys import PublicKey, new_signer
-from secureos.kernel.manifest import MAX_BYTES, signature_text, statement_text
+from secureos.kernel.manifest import MAX_BYTES, is_file_name, is_name, signature_text, statement_text
 from secureos.kernel.refusals import TrustError
 from secureos.kernel.trust import is_signed, same_programs, statement_path, verify_image, verify_policy
 from tests.secureos.kernel.images import TODAY, Signed, write_image
@@ -288,3 +288,10 @@ def test_every_file_of_the_image_is_covered(signed):
         "parts/Door.idl",
         "safety.toml",
     }
+
+
+def test_names():
+    assert is_name("house-2.1")
+    assert not is_name("a house")
+    assert is_file_name("parts/Door.idl")
+    assert not is_file_name("../Door.idl")
