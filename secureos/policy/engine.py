@@ -49,6 +49,19 @@ class Engine:
         except Exception as failure:  # INVARIANT: an error while deciding never grants and leaves no effect
             return Verdict(False, "engine", f"error while deciding: {_sentence(failure)}")
 
+    def consider(self, event: Event) -> Verdict:
+        """The verdict that `decide` would give now, without any effect: objects and time stay as they are."""
+        last_ns = self._last_ns
+        undo: Undo = []
+        try:
+            found = self._find(event)
+            return found if isinstance(found, Verdict) else self._ask(found, event, undo)
+        except Exception as failure:  # INVARIANT: as in `decide`
+            return Verdict(False, "engine", f"error while deciding: {_sentence(failure)}")
+        finally:
+            take_back(undo)
+            self._last_ns, self._moment.at_ns = last_ns, last_ns or 0
+
     def advance(self, at_ns: int) -> bool:
         """Move the time of the decisions that follow; False, and nothing moves, if it would run backwards."""
         if self._last_ns is not None and at_ns < self._last_ns:
@@ -118,7 +131,8 @@ class Engine:
 
     # ---- deciding --------------------------------------------------------------------------------------------------
 
-    def _decide(self, event: Event) -> Verdict:
+    def _find(self, event: Event) -> Decision | Verdict:
+        """The rules for an event, once the time is moved to it; a denial where there are none."""
         if not self.advance(event.at_ns):
             return Verdict(False, "engine", f"time ran backwards: {event.at_ns} ns after {self._last_ns} ns")
         key = (event.kind, event.src, event.dst, event.endpoint, event.method)
@@ -126,21 +140,29 @@ class Engine:
         if isinstance(found, str) or not found.rules:
             why = found if isinstance(found, str) else f"denied by default: no rule speaks of {_shown(key)}"
             return Verdict(False, "default", why)
+        return found
+
+    def _decide(self, event: Event) -> Verdict:
+        found = self._find(event)
+        if isinstance(found, Verdict):
+            return found
         if self._verdicts.follows_choices(found):
-            return self._ask(found, event)
+            return self._ask(found, event, [])
         try:
             fields = found.extract(event.message)
         except Exception:  # a message that does not fit its description: the rules may not need what is missing
-            return self._ask(found, event)
+            return self._ask(found, event, [])
         if found.whole:
             fields = (*fields, event)
         if found.decide(event.src_sid, event.dst_sid, *fields) == GRANTED:
             return self._verdicts.granted(found, event)
-        return self._ask(found, event, denied=True)
+        return self._ask(found, event, [], denied=True)
 
-    def _ask(self, found: Decision, event: Event, *, denied: bool = False) -> Verdict:
-        """Ask the rules one by one; `denied` says that the decision function has denied already."""
-        undo: Undo = []
+    def _ask(self, found: Decision, event: Event, undo: Undo, *, denied: bool = False) -> Verdict:
+        """Ask the rules one by one; `denied` says that the decision function has denied already.
+
+        What they do is noted in `undo`, and taken back unless all of them grant.
+        """
         said: list[Said] = []
         try:
             for rule in found.rules:
