@@ -362,21 +362,13 @@ class Kernel:
 
     def _judge(self, message: Message, fields: Fields) -> Answer | None:
         """Ask for a verdict on a message with these fields, and record it; None when granted."""
-        source, target, at_ns = message.source, message.target, self._clock.now_ns
+        kind, source, target, at_ns = message.kind, message.source, message.target, self._clock.now_ns
+        endpoint, method = message.endpoint, message.method
+        sid, dst, name = (None, None, "") if target is None else (target.sid, target.class_name, target.name)
         verdict = self._module.decide(
-            Event(
-                kind=message.kind,
-                at_ns=at_ns,
-                src_sid=source.sid,
-                dst_sid=target.sid if target is not None else None,
-                src=source.class_name,
-                dst=target.class_name if target is not None else None,
-                endpoint=message.endpoint,
-                method=message.method,
-                message=fields,
-            )
+            Event(kind, at_ns, source.sid, sid, source.class_name, dst, endpoint, method, fields)
         )
-        way = (message.kind, source.name, target.name if target is not None else "", message.endpoint, message.method)
+        way = (kind, source.name, name, endpoint, method)
         self.audit.note(at_ns, way, verdict.rule, granted=verdict.granted, recorded=verdict.audited)
         if verdict.audited:  # the policy's audit profiles say which verdicts are; all of them are counted
             decision: Decision = "granted" if verdict.granted else "denied"

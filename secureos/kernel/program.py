@@ -34,7 +34,11 @@ class ReturnCode(Enum):
     TABLE_FULL = "rcOutOfHandles"  # a task that should get a handle holds as many as it may
 
 
-@dataclass(frozen=True, slots=True)
+# Requests and answers are made for every message and belong to the one who gets them, so they need not be frozen:
+# that would double what it costs to make one.
+
+
+@dataclass(slots=True)
 class Request:
     """A message that reached a server. Who sent it is not told: what a client may do is the policy's matter."""
 
@@ -43,7 +47,7 @@ class Request:
     fields: Fields
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reply:
     """What a server answers: the method's `out` fields, or with the error flag its `error` fields."""
 
@@ -51,7 +55,7 @@ class Reply:
     error: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """What a client gets back from a call.
 

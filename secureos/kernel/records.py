@@ -20,7 +20,7 @@ _MOST_ITEMS: Final = 64
 _DEEPEST: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Message:
     """One message on its way, as the security module and the audit see it."""
 

@@ -1,11 +1,13 @@
 """A mediated call between two tasks beside a plain method call, and what the engine adds to a controller's scan.
 
-`Unchecked` is a kernel without copies, structure checks and verdicts. It is here to be measured against and nowhere else.
+`Unchecked` is a kernel without copies, structure checks and verdicts. It is here to be measured against, and nowhere
+else.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import statistics
 import tempfile
@@ -122,15 +124,15 @@ def single(way):
     return cuts[49], cuts[98]
 
 
-class quiet:  # noqa: N801 -- used like a function
+@contextlib.contextmanager
+def quiet():
     """No collection of garbage meanwhile."""
-
-    def __enter__(self):
-        gc.collect()
-        gc.freeze()
-        gc.disable()
-
-    def __exit__(self, *_):
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
         gc.enable()
         gc.unfreeze()
 
