@@ -37,9 +37,8 @@ def _round_trips() -> None:
         first_s = time.perf_counter() - began
         began = time.perf_counter()
         second = _started(nursery)
-        print(
-            f"start of the first task {first_s * 1e3:.0f} ms, of a further one {(time.perf_counter() - began) * 1e3:.0f} ms"
-        )
+        further_s = time.perf_counter() - began
+        print(f"start of the first task {first_s * 1e3:.0f} ms, of a further one {further_s * 1e3:.0f} ms")
         second.close()
         near = Honest(None)
         for name, program in (("in process", near), ("isolated", far)):

@@ -113,14 +113,14 @@ class TaskSide:
         self._calls += 1
         number = self._calls
         self._send(Kind.CALL, number, [self.doing, operation, list(arguments)])
-        while True:
-            frame = self._next()
-            if frame.kind is Kind.ANSWER and frame.number == number:
-                self.now_ns, value = frame.value
-                return value
-            if frame.kind is Kind.REFUSED and frame.number == number:
-                raise _raised(*frame.value)
+        while (frame := self._next()).kind not in (Kind.ANSWER, Kind.REFUSED) or frame.number != number:
             self._handle(frame)
+        if self._inbox:  # it came along with the answer, and nothing more may come that would call for a look
+            self._loop.call_soon(self._handle_waiting)
+        if frame.kind is Kind.REFUSED:
+            raise _raised(*frame.value)
+        self.now_ns, value = frame.value
+        return value
 
     def tell(self, device: str, value: object) -> None:
         """Say something to the host's end of a device; nothing comes back."""
@@ -133,6 +133,9 @@ class TaskSide:
 
     def _on_readable(self) -> None:
         self._receive()
+        self._handle_waiting()
+
+    def _handle_waiting(self) -> None:
         while self._inbox:
             self._handle(self._inbox.popleft())
 

@@ -71,11 +71,6 @@ class FrameReader:
     def __init__(self) -> None:
         self._received = bytearray()
 
-    @property
-    def is_amid(self) -> bool:
-        """Whether a frame has begun and not ended."""
-        return bool(self._received)
-
     def feed(self, received: bytes) -> list[Frame]:
         """The frames that are whole now.
 

@@ -401,13 +401,14 @@ class IsolatedProgram:
                 raise ProtocolError("words to a device that was not granted")
 
     def _say(self, device: str, value: object, passed: socket.socket | None) -> bool:
-        """A word to the task's end of a device, unless the task is gone or does not take it at once."""
+        """A word to the task's end of a device; a task that leaves so much unread that none fits counts as hung."""
         if self._fault is not None:
             return False
         frame = pack(Kind.DEVICE, 0, [device, value, passed is not None])
         try:
             self._send(frame, time.monotonic(), passed)
-        except TaskFault:
+        except TaskFault as fault:
+            self._on_fault(fault)
             return False
         return True
 

@@ -16,7 +16,7 @@ import time
 from array import array
 from pathlib import Path
 
-from secureos.kernel import Reply
+from secureos.kernel import HandleError, Reply
 from secureos.kernel.isolation import Built
 
 
@@ -124,6 +124,9 @@ class Waiting(Honest):
         await self.word
 
     def hear(self, word, descriptor):
+        if descriptor is not None:
+            with socket.socket(fileno=descriptor) as passed:
+                passed.send(b"x")
         self.word.set_result(word)
 
 
@@ -320,3 +323,53 @@ class Hostile(Honest):
 def hostile(place):
     link = place.tell.__self__._kernel.fileno()  # nothing is hidden from a program within its own process
     return Built(Hostile(place, link))
+
+
+class Asking(Honest):
+    """Uses every operation of its system."""
+
+    def serve(self, request):
+        return Reply({"result": getattr(self, request.method)()})
+
+    def call(self):
+        return self.system.call("next", "end", "Do", {}).code.value
+
+    def report(self):
+        return self.system.report("Report", {}).code.value
+
+    def locate(self):
+        return self.system.locate("next")
+
+    def create(self):
+        return self.system.create(1, "mine")
+
+    def dereference(self):
+        return self.system.dereference(1)
+
+    def rights(self):
+        return self.system.rights(1)
+
+    def sid(self):
+        return self.system.sid(1)
+
+    def close(self):
+        return self.system.close(1)
+
+    def revoke(self):
+        return self.system.revoke(1)
+
+    def notices(self):
+        return [[notice.kind, notice.handle] for notice in self.system.notices()]
+
+    def spend(self):
+        return self.system.spend(5)
+
+    def caught(self):
+        try:
+            self.system.revoke(1)
+        except Exception as failure:
+            return [type(failure).__name__, failure.code.value if isinstance(failure, HandleError) else ""]
+
+
+def asking(place):
+    return Built(Asking(place))

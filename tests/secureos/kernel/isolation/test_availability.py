@@ -61,7 +61,7 @@ def test_either_of_two_is_enough(afresh, monkeypatch, lacking, left):
 
 def test_neither_of_two_is_not(afresh, monkeypatch):
     found(monkeypatch, namespaces="unshare: Operation not permitted", landlock="none")
-    with pytest.raises(IsolationUnavailable, match="user.max_user_namespaces"):
+    with pytest.raises(IsolationUnavailable, match=r"user\.max_user_namespaces"):
         module.mechanisms()
 
 

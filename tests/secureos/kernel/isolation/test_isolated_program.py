@@ -1,14 +1,14 @@
 """An honest program in a process of its own is to the kernel a program like any other."""
 
 import asyncio
-import os
 from array import array
+from pathlib import Path
 
 import pytest
 
-from secureos.kernel import HandleError, QuotaExceeded, Request, ReturnCode, TaskCrashed, TaskFault, TaskHung
+from secureos.kernel import HandleError, Notice, QuotaExceeded, Request, ReturnCode, TaskCrashed, TaskFault, TaskHung
 from secureos.kernel.isolation import IsolatedProgram, Nursery, ProtocolError, Turnstile
-from secureos.kernel.isolation.frames import Kind, pack
+from secureos.kernel.isolation.operations import carry_out
 from secureos.kernel.quota import Quota
 
 
@@ -101,7 +101,7 @@ def test_an_activation_that_is_cancelled_ends_the_process(started):
     asyncio.run(cancelled())
     with pytest.raises(TaskCrashed, match="amid its work"):
         ask(program, "Echo")
-    assert not os.path.exists(f"/proc/{program.pid}")
+    asyncio.run(until(lambda: not Path(f"/proc/{program.pid}").exists()))
 
 
 def test_errors_of_the_kernel_reach_it(started, system):
@@ -134,7 +134,7 @@ class Port:
 
 
 async def until(holds):
-    for _ in range(500):
+    for _ in range(2000):
         if holds():
             return
         await asyncio.sleep(0.01)
@@ -209,7 +209,8 @@ def test_idle_burning_is_found_out(started):
         port = Port()
         program = started("chatty", devices={"port": port}, quota=Quota(cpu_s=1, call_timeout_ms=20_000))
         port.say("burn", None)
-        await asyncio.sleep(2.5)
+        before_s = program._child.cpu_s
+        await until(lambda: program._child.cpu_s > before_s + 1.2)
         with pytest.raises(QuotaExceeded, match="unasked"):
             await program.activate("ask")
 
@@ -217,15 +218,18 @@ def test_idle_burning_is_found_out(started):
 
 
 def test_a_task_that_takes_no_messages_hangs(started):
+    faults, port = [], Port()
+
     async def session():
-        port = Port()
-        program = started("chatty", devices={"port": port}, quota=Quota(call_timeout_ms=300))
+        program = started("chatty", devices={"port": port}, on_fault=faults.append)
         port.say("sleep", None)
+        while port.say is not None:
+            port.say("x" * 100_000, None)
         with pytest.raises(TaskHung):
-            while True:
-                program._send(pack(Kind.DEVICE, 0, ["port", "x" * 50_000, False]), 0.0)
+            program.restore({"beats": 1})
 
     asyncio.run(session())
+    assert "takes no messages" in str(faults[0])
 
 
 def test_an_activation_that_waits(started):
@@ -280,3 +284,21 @@ def test_a_turnstile_lets_one_through_after_another():
     assert passed == [1, 2]
     Turnstile().enter(lambda: passed.append(3))  # without a loop it waits
     assert passed == [1, 2]
+
+
+def test_arguments_of_the_wrong_kind_are_refused(system):
+    for operation, arguments in (("locate", [1]), ("call", "no list"), (5, []), ("revoke", [True])):
+        with pytest.raises(ProtocolError):
+            carry_out(system, operation, arguments)
+
+
+def test_notices_and_handles_travel_as_plain_values():
+    class Noticed:
+        def notices(self):
+            return [Notice("revoked", 5)]
+
+        def create(self, rights, context):
+            return rights
+
+    assert carry_out(Noticed(), "notices", []) == [["revoked", 5]]
+    assert carry_out(Noticed(), "create", [7, "mine"]) == 7
