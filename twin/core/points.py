@@ -9,8 +9,11 @@ import csv
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Final, Literal, cast, get_args
+from typing import Any, Final, Literal, cast, get_args
+
+from twin.core.alarm_columns import ALARM_COLUMNS, Priority, read_alarm_columns
 
 Kind = Literal["measurement", "status", "setpoint", "command", "setting"]
 Datatype = Literal["bool", "int16", "uint16", "int32", "uint32", "float32"]
@@ -40,7 +43,8 @@ REQUIRED_COLUMNS: Final = (
     "opcua_path",
     "field",
 )
-OPTIONAL_COLUMNS: Final = ("alarm_lolo", "alarm_lo", "alarm_hi", "alarm_hihi")
+ALARM_LIMITS: Final = ("alarm_lolo", "alarm_lo", "alarm_hi", "alarm_hihi")
+OPTIONAL_COLUMNS: Final = (*ALARM_LIMITS, *ALARM_COLUMNS, "selected_by", "feedback")
 
 
 class PointsError(Exception):
@@ -65,7 +69,20 @@ class Point:
         modbus_address: Zero-based address of the first coil or register.
         opcua_path: Browse path of the same point in an OPC UA server.
         field: On which side of the controller it is seen: field, scada or both.
-        alarm_lolo, alarm_lo, alarm_hi, alarm_hihi: Alarm limits in `unit`, or None.
+        alarm_lolo, alarm_lo, alarm_hi, alarm_hihi: Alarm limits in `unit`, rising, or None.
+        alarm_when: The value of a bool point that is the alarm; None for no such alarm.
+        alarm_priority: Of the alarms at `alarm_lo`, `alarm_hi` and `alarm_when`.
+        alarm_outer_priority: Of the alarms at `alarm_lolo` and `alarm_hihi`.
+        alarm_deadband: How far behind its limit a value must come back (in `unit`, 0 and up).
+        alarm_on_delay_s, alarm_off_delay_s: How long it must stand beyond, or back, before that counts (s).
+        alarm_latched: Whether an alarm that has gone stays until it is acknowledged and reset.
+        alarm_group: Alarms of one group may have one cause: the first to come is marked; empty for none.
+        alarm_suppressed_by: Tag of a bool point that suppresses the alarm by design while it is 1; empty for none.
+        alarm_cause, alarm_consequence, alarm_response: What is told to the operator.
+        alarm_respond_within_s: The time that there is to respond (s); None where nobody has said.
+        selected_by: Tag of the bool point that must be written 1 before this command, and then reads 1 until the
+            command came or its time is over (select-before-operate); empty where the command is direct.
+        feedback: Tag of the bool point that becomes 1 once this command is carried out; empty where none tells.
     """
 
     tag: str
@@ -85,11 +102,32 @@ class Point:
     alarm_lo: float | None = None
     alarm_hi: float | None = None
     alarm_hihi: float | None = None
+    alarm_when: bool | None = None
+    alarm_priority: Priority = "low"
+    alarm_outer_priority: Priority = "medium"
+    alarm_deadband: float = 0.0
+    alarm_on_delay_s: float = 0.0
+    alarm_off_delay_s: float = 0.0
+    alarm_latched: bool = False
+    alarm_group: str = ""
+    alarm_suppressed_by: str = ""
+    alarm_cause: str = ""
+    alarm_consequence: str = ""
+    alarm_response: str = ""
+    alarm_respond_within_s: float | None = None
+    selected_by: str = ""
+    feedback: str = ""
 
     @property
     def width(self) -> int:
         """How many coils or registers it takes."""
         return REGISTERS[self.datatype]
+
+    @property
+    def alarm_limits(self) -> list[tuple[str, float]]:
+        """The alarm limits that it has, as (`lolo`, `lo`, `hi` or `hihi`, limit), from low to high."""
+        limits = {"lolo": self.alarm_lolo, "lo": self.alarm_lo, "hi": self.alarm_hi, "hihi": self.alarm_hihi}
+        return [(name, limit) for name, limit in limits.items() if limit is not None]
 
     @property
     def writable(self) -> bool:
@@ -164,6 +202,8 @@ class _Reader:
             point = self._point(row, rows.line_num)
             if point is not None:
                 points.append(point)
+        if not self.mistakes:  # a row that is wrong is missing here, and would be missed everywhere
+            self._check_references({point.tag: point for point in points})
         return points
 
     def _say(self, line: int, message: str) -> None:
@@ -195,10 +235,10 @@ class _Reader:
         scale = self._number(line, "scale", row["scale"])
         unit = self._integer(line, "modbus_unit", row["modbus_unit"], 1, 247)
         address = self._integer(line, "modbus_address", row["modbus_address"], 0, 65535)
-        limits = {
-            name: self._number(line, name, row[name]) if row.get(name, "").strip() else None
-            for name in OPTIONAL_COLUMNS
+        limits: dict[str, Any] = {
+            name: self._number(line, name, row[name]) if row.get(name, "").strip() else None for name in ALARM_LIMITS
         }
+        alarms = read_alarm_columns(row, datatype, lambda message: self._say(line, f"`{tag}`: {message}"))
         if not tag:
             self._say(line, "the tag is empty")
         if len(self.mistakes) > before:
@@ -218,9 +258,25 @@ class _Reader:
             opcua_path=row["opcua_path"].strip(),
             field=cast("Side", side),
             **limits,
+            **alarms,
+            selected_by=row.get("selected_by", "").strip(),
+            feedback=row.get("feedback", "").strip(),
         )
         self._check(point, line)
         return point
+
+    def _check_references(self, points: dict[str, Point]) -> None:
+        """The tags that stand in other points' columns are those of bool points."""
+        for point in points.values():
+            named = {
+                "selected_by": point.selected_by,
+                "feedback": point.feedback,
+                "alarm_suppressed_by": point.alarm_suppressed_by,
+            }
+            for column, tag in named.items():
+                other = points.get(tag)
+                if tag and (other is None or other.datatype != "bool"):
+                    self._say(self._tags[point.tag], f"`{point.tag}`: {column} `{tag}` is no bool point of this table")
 
     def _check(self, point: Point, line: int) -> None:
         if point.tag in self._tags:
@@ -228,6 +284,9 @@ class _Reader:
         self._tags.setdefault(point.tag, line)
         if point.low > point.high:
             self._say(line, f"`{point.tag}`: low {point.low:g} is above high {point.high:g}")
+        limits = [limit for _, limit in point.alarm_limits]
+        if any(one >= other for one, other in pairwise(limits)):
+            self._say(line, f"`{point.tag}`: its alarm limits do not rise: {', '.join(f'{n:g}' for n in limits)}")
         if point.scale <= 0:
             self._say(line, f"`{point.tag}`: scale must be positive, not {point.scale:g}")
             return

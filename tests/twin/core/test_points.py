@@ -122,3 +122,46 @@ def test_no_text_crashes_the_reader(tmp_path_factory, text):
     path.write_text(f"{HEADER}\n{text}", encoding="utf-8")
     with contextlib.suppress(PointsError):
         PointTable.load(path)
+
+
+ALARM = f"{HEADER},alarm_hi,alarm_hihi,alarm_when,alarm_priority,alarm_deadband,alarm_latched,alarm_suppressed_by"
+CONTACT = "F1.open,feeder 1 open,,0,1,status,bool,1,1,discrete,0,AUR/F1O,both"
+
+
+def test_alarm_columns_are_read_and_have_defaults(tmp_path):
+    points = PointTable.load(table(tmp_path, f"{GOOD},100,200,,high,5,1,F1.open", f"{CONTACT},,,1,,,,", header=ALARM))
+    power, contact = points["F1.P"], points["F1.open"]
+    assert (power.alarm_priority, power.alarm_outer_priority) == ("high", "medium")
+    assert (power.alarm_deadband, power.alarm_latched, power.alarm_suppressed_by) == (5, True, "F1.open")
+    assert (contact.alarm_when, contact.alarm_priority) == (True, "low")
+    assert power.alarm_limits == [("hi", 100), ("hihi", 200)]
+    assert power.alarm_when is None
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        (f"{GOOD},200,100,,,,,", "2: `F1.P`: its alarm limits do not rise: 200, 100"),
+        (f"{GOOD},100,200,1,,,,", "2: `F1.P`: alarm_when is for bool points"),
+        (f"{GOOD},100,200,,severe,,,", "2: `F1.P`: alarm_priority `severe` is none of low, medium, high, urgent"),
+        (f"{GOOD},100,200,,,-1,,", "2: `F1.P`: alarm_deadband `-1` is not a number of 0 or more"),
+        (f"{GOOD},100,200,,,nan,,", "2: `F1.P`: alarm_deadband `nan` is not a number of 0 or more"),
+        (f"{GOOD},100,200,,,x,,", "2: `F1.P`: alarm_deadband `x` is not a number of 0 or more"),
+        (f"{GOOD},100,200,,,,yes,", "2: `F1.P`: alarm_latched `yes` is neither 0 nor 1"),
+        (f"{GOOD},100,200,,,,,F9.open", "2: `F1.P`: alarm_suppressed_by `F9.open` is no bool point of this table"),
+        (f"{CONTACT},1,,,,,,", "2: `F1.open`: a bool point has no alarm limits"),
+    ],
+)
+def test_each_mistake_in_an_alarm_column_has_its_line_and_reason(tmp_path, row, says):
+    with pytest.raises(PointsError) as caught:
+        PointTable.load(table(tmp_path, row, header=ALARM))
+    assert says in str(caught.value)
+
+
+def test_a_command_names_what_selects_it_and_what_tells_of_it(tmp_path):
+    header = f"{HEADER},selected_by,feedback"
+    command = "F1.trip,open it,,0,1,command,bool,1,1,coil,0,AUR/F1T,both"
+    points = PointTable.load(table(tmp_path, f"{command},,F1.open", f"{CONTACT},,", header=header))
+    assert (points["F1.trip"].selected_by, points["F1.trip"].feedback) == ("", "F1.open")
+    with pytest.raises(PointsError, match=r"selected_by `F1.P` is no bool point"):
+        PointTable.load(table(tmp_path, f"{command},F1.P,", f"{GOOD},,", header=header))
