@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from secureos.kernel.errors import HandleError, QuotaExceeded
 from secureos.kernel.isolation.frames import DESCRIPTORS, Frame, FrameReader, Kind, pack
@@ -88,12 +88,15 @@ class TaskSide:
         self._place: Place
         self._program: Program
 
-    def run(self) -> NoReturn:
-        """Do what the kernel asks until it hangs up."""
+    def run(self) -> None:
+        """Do what the kernel asks.
+
+        Raises:
+            SystemExit: It hung up.
+        """
         asyncio.set_event_loop(self._loop)
         self._loop.add_reader(self._kernel, self._on_readable)
         self._loop.run_forever()
-        raise SystemExit
 
     # ---- towards the kernel ------------------------------------------------------------------------------------
 

@@ -144,8 +144,10 @@ def _search_path() -> list[str]:
 def _await_birth(link: socket.socket) -> Child:
     link.settimeout(BIRTH_S)
     reader = FrameReader()
+    descriptors: list[int] = []
     while True:
-        received, descriptors, _, _ = socket.recv_fds(link, _CHUNK, 1)
+        received, passed, _, _ = socket.recv_fds(link, _CHUNK, 1)
+        descriptors += passed
         if not received:
             raise NotConfined("it ended before it was confined")
         for frame in reader.feed(received):

@@ -364,6 +364,9 @@ class Asking(Honest):
     def spend(self):
         return self.system.spend(5)
 
+    def device(self):
+        return self.system.device("paper")
+
     def caught(self):
         try:
             self.system.revoke(1)
@@ -372,4 +375,4 @@ class Asking(Honest):
 
 
 def asking(place):
-    return Built(Asking(place))
+    return Built(Asking(place), {"paper": "blank"})

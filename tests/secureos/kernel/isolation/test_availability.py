@@ -113,5 +113,9 @@ def test_a_call_that_fails_is_named():
         machine.system_call("pivot_root", b"/nowhere/at/all", b"/nowhere/at/all")
 
 
+def test_a_call_that_works_gives_its_result():
+    assert machine.system_call("getpid") == machine.checked("getpid") == os.getpid()
+
+
 def test_landlock_is_asked_for_its_version():
     assert confinement.landlock_version() >= 0

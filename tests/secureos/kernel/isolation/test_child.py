@@ -103,6 +103,10 @@ def test_every_operation_travels(link):
         assert one.hear().value == [{"result": expected}, False]
 
 
+def test_a_device_is_found_by_name(link):
+    assert link("asking").ask(Kind.SERVE, ["end", "device", {}]).value == [{"result": "blank"}, False]
+
+
 @pytest.mark.parametrize(
     ("kind", "code", "expected"),
     [

@@ -1,13 +1,19 @@
 """An honest program in a process of its own is to the kernel a program like any other."""
 
 import asyncio
+import os
+import signal
+import socket
+import threading
 from array import array
 from pathlib import Path
 
 import pytest
 
 from secureos.kernel import HandleError, Notice, QuotaExceeded, Request, ReturnCode, TaskCrashed, TaskFault, TaskHung
-from secureos.kernel.isolation import IsolatedProgram, Nursery, ProtocolError, Turnstile
+from secureos.kernel.isolation import IsolatedProgram, NotConfined, Nursery, ProtocolError, Turnstile
+from secureos.kernel.isolation.frames import Kind, pack
+from secureos.kernel.isolation.nursery import _await_birth
 from secureos.kernel.isolation.operations import carry_out
 from secureos.kernel.quota import Quota
 
@@ -302,3 +308,84 @@ def test_notices_and_handles_travel_as_plain_values():
 
     assert carry_out(Noticed(), "notices", []) == [["revoked", 5]]
     assert carry_out(Noticed(), "create", [7, "mine"]) == 7
+
+
+def test_a_large_state_travels_in_pieces(started):
+    program = started()
+    state = {"text": "x" * 900_000}
+    program.restore(state)
+    assert program.snapshot() == state
+
+
+def test_a_process_that_is_gone_takes_nothing(started):
+    program = started()
+    os.kill(program.pid, signal.SIGKILL)
+    asyncio.run(until(lambda: not Path(f"/proc/{program.pid}").exists()))
+    assert program._child.cpu_s == 0
+    with pytest.raises(TaskCrashed, match="ended"):
+        ask(program, "Echo")
+
+
+def test_closed_amid_an_activation(started):
+    async def session():
+        program = started("waiting")
+        working = asyncio.create_task(program.activate("wait"))
+        await asyncio.sleep(0.1)
+        program.close()
+        with pytest.raises(TaskCrashed, match="was ended"):
+            await working
+
+    asyncio.run(session())
+
+
+def test_closed_because_of_what_it_said(started):
+    """As a task that is stopped by its own device: what came along is not looked at any more."""
+    port = Port()
+    program = started("hostile", devices={"port": port})
+    port.hear = lambda value: program.close()
+    words = pack(Kind.DEVICE, 0, ["port", 1]) + pack(Kind.DEVICE, 0, ["nowhere", 2])
+    with pytest.raises(TaskCrashed, match="was ended"):
+        ask(program, "Raw", bytes=words)
+
+
+def test_closed_while_its_own_call_waits(started, system):
+    port, turnstile = Port(), Turnstile()
+
+    async def session():
+        program = started("chatty", devices={"port": port}, turnstile=turnstile)
+        say = port.say
+        with turnstile.closed():
+            say("call", None)
+            await until(lambda: program._own is not None)
+            program.close()
+            assert not say("call", None)
+        await asyncio.sleep(0.05)
+
+    asyncio.run(session())
+    assert system.noted == []
+
+
+def test_a_process_that_ends_before_it_is_confined(nursery, monkeypatch):
+    near, far = socket.socketpair()
+    far.close()
+    with near, pytest.raises(NotConfined, match="before it was confined"):
+        _await_birth(near)
+
+
+def test_a_birth_that_comes_in_pieces():
+    near, far = socket.socketpair()
+    born = pack(Kind.BORN, 77, None)
+    with near, far:
+        socket.send_fds(far, [born[:4]], [far.fileno()])
+        threading.Timer(0.05, far.sendall, [born[4:]]).start()
+        child = _await_birth(near)
+        assert child.pid == 77
+        os.close(child.descriptor)
+
+
+def test_a_nursery_that_does_not_end_is_ended(monkeypatch):
+    nursery = Nursery()
+    monkeypatch.setattr("secureos.kernel.isolation.nursery._END_S", 0.2)
+    os.kill(nursery._process.pid, signal.SIGSTOP)
+    nursery.close()
+    assert nursery._process.returncode == -signal.SIGKILL
