@@ -88,6 +88,29 @@ def test_two_responders_have_two_identities(rig: Any) -> None:
     assert rig.ask("2b 0e 04 00").endswith(b"Holdfast".hex())
 
 
+def test_a_devices_own_objects_are_told_as_they_are_now(rig: Any) -> None:
+    own = ["ab"]
+    rig.responder = Responder(rig.station, DeviceIdentity("HF", "1", extended=lambda: own))
+    basic = f"0008{b'Holdfast'.hex()}01024846020131"
+    assert rig.ask("2b 0e 01 00") == f"2b0e0183000003{basic}"
+    assert rig.ask("2b 0e 01 80") == f"2b0e0183000003{basic}"  # basic access does not reach it, and starts anew
+    assert rig.ask("2b 0e 02 00") == f"2b0e0283000003{basic}"
+    assert rig.ask("2b 0e 03 00") == f"2b0e0383000004{basic}80026162"
+    assert rig.ask("2b 0e 03 80") == "2b0e038300000180026162"
+    own[:] = ["cd", "e"]
+    assert rig.ask("2b 0e 03 80") == "2b0e038300000280026364810165"
+    assert rig.ask("2b 0e 04 81") == "2b0e0483000001810165"
+    assert rig.ask("2b 0e 04 82") == "ab02"
+
+
+def test_objects_that_do_not_fit_into_one_answer_follow_in_the_next(rig: Any) -> None:
+    rig.responder = Responder(rig.station, DeviceIdentity("HF", "1", extended=lambda: ["x" * 80, "y" * 80, "z" * 80]))
+    first, second = bytes.fromhex(rig.ask("2b 0e 03 00")), bytes.fromhex(rig.ask("2b 0e 03 82"))
+    assert len(first) <= 253
+    assert (first[4], first[5], first[6]) == (0xFF, 0x82, 5)  # more follows, from object 0x82 on; five are here
+    assert second[4:] == bytes([0, 0, 1, 0x82, 80]) + b"z" * 80
+
+
 @pytest.mark.parametrize("text", ["", "x" * 81, "Größe"])
 def test_an_identity_that_cannot_travel_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="cannot identify a device"):

@@ -32,30 +32,46 @@ from twin.fieldbus.modbus.pdus import parse_request
 from twin.fieldbus.modbus.station import Station
 from twin.fieldbus.peer import Peer
 
-_BASIC_CONFORMITY: Final = 0x81  # basic identification, stream and individual access
+# Which objects each kind of stream access reaches (application protocol 1.1b3, clause 6.21).
+_LAST_OBJECT: Final = {DeviceInformation.BASIC: 0x02, DeviceInformation.REGULAR: 0x7F, DeviceInformation.EXTENDED: 0xFF}
+_EXTENDED: Final = 0x80  # the first of a device's own objects
 _ITSELF: Final = (0x00, 0xFF)
 
 
 @dataclass(frozen=True)
 class DeviceIdentity:
-    """What function 43/14 tells: the basic objects, ASCII, at most 80 characters each.
+    """What function 43/14 tells: texts in ASCII, at most 80 characters each.
+
+    Attributes:
+        product_code, revision, vendor_name: The basic objects, which never change.
+        extended: The device's own objects, from 0x80 on; asked for at each request, because they may change.
 
     Raises:
-        ValueError: A text is empty, too long, or not ASCII.
+        ValueError: A text of a basic object is empty, too long, or not ASCII.
     """
 
     product_code: str
     revision: str
     vendor_name: str = "Holdfast"
+    extended: Callable[[], Sequence[str]] = tuple
 
     def __post_init__(self) -> None:
-        for text in self.objects.values():
+        for text in self._basic.values():
             if not (text.isascii() and 0 < len(text) <= 80):
                 raise ValueError(f"`{text}` cannot identify a device; it must be 1 to 80 ASCII characters")
 
     @property
     def objects(self) -> dict[int, str]:
-        """Object identifiers and texts (application protocol 1.1b3, clause 6.21)."""
+        """Object identifiers and texts as they are now (application protocol 1.1b3, clause 6.21)."""
+        return self._basic | dict(enumerate(self.extended(), start=_EXTENDED))
+
+    @property
+    def conformity(self) -> int:
+        """Which objects there are: basic ones, or extended ones too; by stream and by individual access."""
+        return 0x83 if self.extended() else 0x81
+
+    @property
+    def _basic(self) -> dict[int, str]:
         return {0: self.vendor_name, 1: self.product_code, 2: self.revision}
 
 
@@ -178,10 +194,12 @@ class Responder:
                 raise ModbusRefusal(ExceptionCode.ILLEGAL_DATA_ADDRESS, f"there is no object {first}")
             told = {first: objects[first]}
         else:
-            # A stream starts anew at an object that does not exist; regular and extended access fall back to basic.
-            told = {at: text for at, text in objects.items() if at >= first or first not in objects}
-        response = ReadDeviceInformationResponse(request.read_code, dict(told))
-        response.conformity = _BASIC_CONFORMITY
+            last = _LAST_OBJECT[request.read_code]
+            # A stream starts anew at an object that it does not reach.
+            begin = first if first in objects and first <= last else 0
+            told = {at: text for at, text in objects.items() if begin <= at <= last}
+        response = ReadDeviceInformationResponse(request.read_code, told)
+        response.conformity = self._identity.conformity
         return response
 
 
