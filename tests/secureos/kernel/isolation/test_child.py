@@ -155,6 +155,14 @@ def test_an_activation_that_waits_goes_on_beside_others(link):
     assert one.ask(Kind.ACTIVATE, "dance").kind is Kind.FAILED
 
 
+def test_what_comes_along_with_an_answer_is_not_forgotten(link):
+    one = link("waiting")
+    one.say(Kind.ACTIVATE, "wait", number=80)
+    answer = pack(Kind.ANSWER, one.hear().number, [9, ["rcOk", {}, False, ""]])
+    one.connected.sendall(answer + pack(Kind.DEVICE, 0, ["port", "go on", False]))
+    assert one.hear().kind is Kind.DONE
+
+
 def test_an_activation_that_waits_unannounced_fails(link):
     one = link("waiting_unannounced")
     one.say(Kind.ACTIVATE, "wait", number=80)
