@@ -20,6 +20,7 @@ from secureos.kernel.floors import floor_of, image_floor, policy_floor, raise_fl
 from secureos.kernel.image import Image, load_image
 from secureos.kernel.keys import PublicKey, Signer, development_key, trusted_keys
 from secureos.kernel.manifest import Manifest, Statement, signature_text, statement_text
+from secureos.kernel.safety_check import check_safety
 from secureos.kernel.sources import source_of
 from secureos.kernel.state import keep, private_folder
 from secureos.kernel.trust import (
@@ -32,7 +33,7 @@ from secureos.kernel.trust import (
     verify_policy,
     verify_statement,
 )
-from secureos.policy import Policy, load_policy
+from secureos.policy import Policy, PolicyError, load_policy
 
 _DIGITS: Final = 16
 
@@ -118,13 +119,26 @@ def boot_checks(
         raise refusals.Unsigned(f"`{folder}` is not signed; build and sign an image: holdfast image build")
     else:
         image, manifest, image_key = _image_of_here(folder, name, programs, trust, include)
-    image = replace(image, programs=manifest.programs)
-    rules = load_policy(policy, image.catalogue, include=(folder,))
-    if is_signed(folder) or trust.require_signed or statement_path(policy).exists():
-        verified, at_start = _built_policy(policy, name, rules, image, trust), not is_signed(folder)
-    else:
-        verified, at_start = _policy_of_here(name, rules, image, trust), True
-    return Checked(image, rules, manifest, verified.statement, image_key, verified.signed_by, at_start)
+    image = replace(image, programs=manifest.programs, safety=image.safety.on(trust.today))
+    return _with_policy(policy, image, manifest, image_key, trust, built=is_signed(folder))
+
+
+def another_policy(path: Path, running: Checked, *, trust: Trust) -> Checked:
+    """Read and verify another policy for an image that runs, as at its start; nothing is put in force.
+
+    Args:
+        path: The policy's file.
+        running: What was verified when the image started.
+        trust: What the host lets start.
+
+    Raises:
+        TrustError: It is not as it was signed, or not signed where the image was.
+        PolicyError: It is wrong, or can refuse what is never blocked.
+        StateUnavailable, KeyUnusable: This machine's own key cannot be used.
+    """
+    # Whether the image had to prove itself was settled at its start; what became of its folder since says nothing.
+    built = not running.at_start
+    return _with_policy(path, running.image, running.manifest, running.image_key, trust, built=built)
 
 
 def program_hashes(image: Image, programs: Programs) -> dict[str, str]:
@@ -144,6 +158,20 @@ def program_hashes(image: Image, programs: Programs) -> dict[str, str]:
         if hashes.setdefault(spec.task_class.name, sha256) != sha256:
             raise refusals.WrongClass(f"task `{spec.task}` is of class `{spec.task_class.name}` as another program is")
     return hashes
+
+
+def _with_policy(
+    path: Path, image: Image, manifest: Manifest, image_key: PublicKey, trust: Trust, *, built: bool
+) -> Checked:
+    rules = load_policy(path, image.catalogue, include=(image.folder,))
+    refused = check_safety(rules, image.safety)
+    if refused:
+        raise PolicyError(refused)
+    if built or trust.require_signed or statement_path(path).exists():
+        verified, at_start = _built_policy(path, manifest.name, rules, image, trust), not built
+    else:
+        verified, at_start = _policy_of_here(manifest.name, rules, image, trust), True
+    return Checked(image, rules, manifest, verified.statement, image_key, verified.signed_by, at_start)
 
 
 # ---- signed before -------------------------------------------------------------------------------------------------

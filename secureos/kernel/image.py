@@ -15,8 +15,11 @@ import yaml
 
 from secureos.kernel.errors import ImageError
 from secureos.kernel.quota import NAMES, Quota, wrong_limits
+from secureos.kernel.safety import NO_SAFETY, SAFETY_FILE, Safety
+from secureos.kernel.safety_file import read_safety
 from secureos.policy import PolicyError
 from secureos.xdl import Catalogue, TaskClass
+from secureos.xdl.source import read_source
 
 SUFFIXES = (".yaml", ".edl", ".cdl", ".idl", ".st", ".toml")
 """What the files that make an image are called; policies are an artefact of their own."""
@@ -59,6 +62,7 @@ class Image:
         tasks: In starting order.
         files: The SHA-256 of each of its files, by name: wiring, descriptions, control programs; not of any policy.
         programs: The SHA-256 of the source of each task class's program; empty as long as nothing was signed.
+        safety: What its `safety.toml` says.
     """
 
     folder: Path
@@ -66,6 +70,7 @@ class Image:
     tasks: tuple[TaskSpec, ...]
     files: Mapping[str, str]
     programs: Mapping[str, str] = field(default_factory=dict)
+    safety: Safety = NO_SAFETY
 
     @cached_property
     def sha256(self) -> str:
@@ -84,7 +89,18 @@ def load_image(folder: Path, *, include: Sequence[Path] = ()) -> Image:
     specs = reader.read()
     if reader.mistakes:
         raise ImageError("\n".join(reader.mistakes))
-    return Image(folder, catalogue, _in_starting_order(specs), file_hashes((folder, *include)))
+    tasks = _in_starting_order(specs)
+    return Image(folder, catalogue, tasks, file_hashes((folder, *include)), safety=_safety(folder / SAFETY_FILE, tasks))
+
+
+def _safety(path: Path, tasks: Sequence[TaskSpec]) -> Safety:
+    """What must stay safe; an image need not say it."""
+    if not path.exists():
+        return NO_SAFETY
+    try:
+        return read_safety(read_source(path), tasks)
+    except PolicyError as failure:
+        raise ImageError(str(failure)) from failure
 
 
 def image_files(folders: Iterable[Path]) -> dict[str, Path]:

@@ -17,7 +17,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol, TypeVar
 
-from secureos.audit import AuditLog, Record
+from secureos.audit import AuditLog
 from secureos.kernel.activation import Activation
 from secureos.kernel.copies import NoMessageError, own_copy
 from secureos.kernel.errors import (
@@ -31,19 +31,21 @@ from secureos.kernel.errors import (
 )
 from secureos.kernel.handles import CHANNEL, Handle, Handles
 from secureos.kernel.image import Image
+from secureos.kernel.judge import Judge
 from secureos.kernel.operations import HandleOperations
 from secureos.kernel.program import Answer, Fields, Program, Reply, Request, ReturnCode
-from secureos.kernel.records import Decision, EventKind, Message, short, shown, told
+from secureos.kernel.records import EventKind, Message, short, told
 from secureos.kernel.rights import CALL, TRANSFER
+from secureos.kernel.safety_check import check_safety
 from secureos.kernel.security_module import SecurityModule
 from secureos.kernel.system import TaskSystem
 from secureos.kernel.task import Route, Task, TaskState, Work
 from secureos.kernel.transfer import Transfer
-from secureos.policy import Event, Policy
+from secureos.policy import Policy, PolicyError
 
 KERNEL_CLASS: Final = "kl.core.Core"
 INIT_CLASS: Final = "Einit"
-_KERNEL_SID, _INIT_SID = 1, 2
+_KERNEL, _INIT = (1, KERNEL_CLASS), (2, INIT_CLASS)  # security identifier and class of what starts the tasks
 
 Result = TypeVar("Result")
 
@@ -94,14 +96,21 @@ class Kernel:
         self.host_errors = host_errors
         self._handles = Handles()
         self.operations = HandleOperations(self, self._handles, self._new_sid)
+        self._judge = Judge(self, self._module)
+        self.dispositions = self._judge.dispositions
         self._chain = 0  # the call chain under way; 0 between chains
         self._last_chain = 0
-        self._last_sid = _INIT_SID
+        self._last_sid = _INIT[0]
 
     @property
     def now_ns(self) -> int:
         """The host's time (ns)."""
         return self._clock.now_ns
+
+    @property
+    def chain(self) -> int:
+        """The call chain under way; 0 between chains."""
+        return self._chain
 
     @property
     def restarts(self) -> int:
@@ -122,13 +131,15 @@ class Kernel:
 
         Raises:
             ImageError: A task has no program, or a program or device is for no task.
+            PolicyError: The policy can refuse what must never be blocked.
             StartRefused: The policy did not let a task start.
         """
+        self._check_safety(self._module.policy)
         grants = devices or {}
         self._check_host(programs, grants)
         # The kernel starts itself and the initial task; a refusal of these ends the start as any other does.
-        self._execute(_KERNEL_SID, KERNEL_CLASS, _KERNEL_SID, KERNEL_CLASS, KERNEL_CLASS)
-        self._execute(_KERNEL_SID, KERNEL_CLASS, _INIT_SID, INIT_CLASS, INIT_CLASS)
+        self._judge.execute(_KERNEL, _KERNEL, KERNEL_CLASS)
+        self._judge.execute(_KERNEL, _INIT, INIT_CLASS)
         for spec in self.image.tasks:
             table = self._handles.table(spec.task)
             task = Task(spec, programs[spec.task], grants.get(spec.task, {}), table)
@@ -139,7 +150,10 @@ class Kernel:
             task.program.start(TaskSystem(self, task))
 
     def tick(self) -> None:
-        """At the beginning of each scan: count what was noted since, and start those tasks again whose wait is over.
+        """At the beginning of each scan: do what is due.
+
+        Verdicts are counted, tasks whose wait is over start again, what a stopped task leaves to be sent is sent, and
+        what was deferred is judged again.
 
         Raises:
             KernelError: A call chain is under way.
@@ -151,6 +165,7 @@ class Kernel:
             due_ns = task.restarts.due_ns
             if due_ns is not None and due_ns <= now_ns:
                 self._restart(task)
+        self.dispositions.tick()
 
     async def activate(self, name: str, phase: str) -> bool:
         """Let a task do one piece of its cyclic work; False if it does not run, or no longer.
@@ -188,11 +203,13 @@ class Kernel:
 
         Raises:
             KernelError: A call chain is under way; the old policy stays.
+            PolicyError: The policy can refuse what must never be blocked; the old one stays.
         """
         self._between_chains("a policy is put in force")
+        self._check_safety(policy)
         self._module.swap(policy)
         reason = f"the policy in force is {policy.sha256}"
-        self._add("policy", KERNEL_CLASS, "", decision="granted", rule="kernel", reason=reason)
+        self._judge.record(("policy", KERNEL_CLASS, "", "", ""), "kernel", reason, granted=True)
 
     def snapshot(self) -> dict[str, Any]:
         """Everything the kernel, the security module and the programs know, as plain values; between chains only."""
@@ -202,6 +219,7 @@ class Kernel:
             "module": self._module.snapshot(),
             "audit": self.audit.snapshot(),
             "handles": self._handles.snapshot(),
+            "dispositions": self.dispositions.snapshot(),
             "tasks": {
                 name: {
                     "sid": task.sid,
@@ -221,6 +239,7 @@ class Kernel:
         self._last_chain, self._last_sid = state["last_chain"], state["last_sid"]
         self._module.restore(state["module"])
         self._handles.restore(state["handles"])
+        self.dispositions.restore(state["dispositions"])
         self.audit.restore(state["audit"])
 
     def _restore_task(self, task: Task, state: dict[str, Any]) -> None:
@@ -275,10 +294,22 @@ class Kernel:
         if task.work.calls < 0:
             raise QuotaExceeded(f"task `{task.name}` used more than its {task.quota.calls} kernel calls")
 
+    def send(self, source: Task, target: Task, endpoint: str, method: str, fields: Fields, *, chain: int = 0) -> Answer:
+        """Send what is declared, in the name of a task that could send it itself; a denial of it is final.
+
+        It belongs to the call chain under way, else to `chain`, else to one of its own.
+        """
+        before = self._chain
+        self._chain = before or chain or self._next_chain()
+        try:
+            return self._exchange(source, target, endpoint, method, fields, final=True)
+        finally:
+            self._chain = before
+
     def record_refusal(self, task: Task, operation: str, reason: str) -> None:
         """Record that a handle could not be used as a task wished."""
         self.audit.count(granted=False, rule="capability")
-        self._add("handle", task.name, "", method=operation, rule="capability", reason=reason)
+        self._judge.record(("handle", task.name, "", "", operation), "capability", reason, granted=False)
 
     # ---- one exchange ----------------------------------------------------------------------------------------------
 
@@ -291,7 +322,7 @@ class Kernel:
             try:
                 way = self._by_handle(caller, channel)
             except HandleError as refusal:
-                return self._incapable(Message("request", caller, None, endpoint, method, fields), refusal)
+                return self._judge.incapable(Message("request", caller, None, endpoint, method, fields), refusal)
         return self._exchange(caller, self.tasks[way.resource.provider], endpoint, method, fields)
 
     def _stopped_server(self, caller: Task, channel: object) -> str | None:
@@ -307,25 +338,38 @@ class Kernel:
             raise HandleError(ReturnCode.HANDLE_FOREIGN, f"handle {channel} of task `{caller.name}` leads to no task")
         return way
 
-    def _exchange(self, caller: Task, server: Task, endpoint: str, method: str, fields: Fields) -> Answer:
+    def _exchange(
+        self, caller: Task, server: Task, endpoint: str, method: str, fields: Fields, *, final: bool = False
+    ) -> Answer:
         """INVARIANT: the only way by which a message travels from one task to another."""
         route = server.route(endpoint, method)
         if route is None:
             lacking = f"class `{server.class_name}` has no method `{short(endpoint)}.{short(method)}`"
-            return self._malformed(Message("request", caller, server, endpoint, method, fields), lacking)
-        asked = self._carry(Message("request", caller, server, endpoint, method, fields), route)
+            return self._judge.malformed(Message("request", caller, server, endpoint, method, fields), lacking)
+        message = Message("request", caller, server, endpoint, method, fields, final=final)
+        asked = self._carry(message, route)
+        if isinstance(asked, Answer) and asked.rule and not final:
+            asked = self.dispositions.instead(message, asked)
         if isinstance(asked, Answer):
             return asked
         if server.busy:
             # A synchronous server that is asked by its own call chain would wait for itself.
             return Answer(ReturnCode.BUSY, reason=f"task `{server.name}` is already serving this call chain")
+        if self.dispositions.watches and isinstance(asked, dict):
+            self.dispositions.admitted(message.way, asked)
+        return self._served(message, asked, route)
+
+    def _served(self, message: Message, asked: Carried, route: Route) -> Answer:
+        """Deliver a request that may be, and carry the reply back."""
+        caller, server, endpoint, method = message.source, message.target, message.endpoint, message.method
+        assert server is not None
         try:
             request = Request(endpoint, method, _delivered(asked))
             reply = self.within(server, self._work(server, self._chain), _reply, server.program, request)
         except TaskFault as fault:
             return Answer(fault.code, reason=f"task `{server.name}` was stopped while serving `{method}`")
         kind: EventKind = "error" if reply.error else "response"
-        answered = self._carry(Message(kind, server, caller, endpoint, method, reply.fields), route)
+        answered = self._carry(Message(kind, server, caller, endpoint, method, reply.fields, message.listed), route)
         if isinstance(answered, Answer):
             return answered
         return Answer(ReturnCode.OK, _delivered(answered), reply.error)
@@ -336,111 +380,29 @@ class Kernel:
         try:
             fields = own_copy(message.fields)
         except NoMessageError as failure:
-            return self._malformed(message, str(failure))
+            return self._judge.malformed(message, str(failure))
         wrong = check(fields)
         if wrong is not None:
-            return self._malformed(message, wrong)
+            return self._judge.malformed(message, wrong)
         if handles is None:
-            return self._judge(message, fields) or fields
+            return self._judge.judge(message, fields) or fields
         receiver = message.target
         assert receiver is not None
         try:
             transfer = Transfer(self._handles, handles, fields, sender=message.source.table, receiver=receiver.table)
         except HandleError as refusal:
-            return self._incapable(message, refusal)
-        return self._judge(message, transfer.shown) or transfer
+            return self._judge.incapable(message, refusal)
+        return self._judge.judge(message, transfer.shown) or transfer
 
     def _reported(self, caller: Task, method: str, fields: Fields) -> Answer:
         message = Message("security", caller, None, "", method, fields)
         route = caller.report(method)
         if route is None:
-            return self._malformed(message, f"class `{caller.class_name}` has no security method `{short(method)}`")
+            return self._judge.malformed(
+                message, f"class `{caller.class_name}` has no security method `{short(method)}`"
+            )
         carried = self._carry(message, route)
         return carried if isinstance(carried, Answer) else Answer(ReturnCode.OK)
-
-    # ---- verdicts --------------------------------------------------------------------------------------------------
-
-    def _judge(self, message: Message, fields: Fields) -> Answer | None:
-        """Ask for a verdict on a message with these fields, and record it; None when granted."""
-        kind, source, target, at_ns = message.kind, message.source, message.target, self._clock.now_ns
-        endpoint, method = message.endpoint, message.method
-        sid, dst, name = (None, None, "") if target is None else (target.sid, target.class_name, target.name)
-        verdict = self._module.decide(
-            Event(kind, at_ns, source.sid, sid, source.class_name, dst, endpoint, method, fields)
-        )
-        way = (kind, source.name, name, endpoint, method)
-        self.audit.note(at_ns, way, verdict.rule, granted=verdict.granted, recorded=verdict.audited)
-        if verdict.audited:  # the policy's audit profiles say which verdicts are; all of them are counted
-            decision: Decision = "granted" if verdict.granted else "denied"
-            self._record(message, fields, decision=decision, rule=verdict.rule, reason=verdict.reason)
-        if verdict.granted:
-            return None
-        return Answer(ReturnCode.SECURITY_DISALLOW, reason=verdict.reason)
-
-    def _malformed(self, message: Message, wrong: str) -> Answer:
-        """A message that does not fit its description is refused before any rule is asked, and always recorded."""
-        reason = f"malformed message: {wrong}"
-        self.audit.count(granted=False, rule="structure")
-        self._record(message, message.fields, decision="denied", rule="structure", reason=reason)
-        return Answer(ReturnCode.INVALID_ARGUMENT, reason=reason)
-
-    def _incapable(self, message: Message, refusal: HandleError) -> Answer:
-        """Nor is a rule asked about what the sender could not send in any case."""
-        self.audit.count(granted=False, rule="capability")
-        self._record(message, message.fields, decision="denied", rule="capability", reason=str(refusal))
-        return Answer(refusal.code, reason=str(refusal))
-
-    def _execute(self, src_sid: int, src: str, dst_sid: int, dst: str, name: str) -> None:
-        event = Event("execute", self._clock.now_ns, src_sid, dst_sid, src, dst)
-        verdict = self._module.decide(event)
-        self.audit.count(granted=verdict.granted, rule=verdict.rule)
-        decision: Decision = "granted" if verdict.granted else "denied"
-        self._add("execute", src, name, decision=decision, rule=verdict.rule, reason=verdict.reason)
-        if not verdict.granted:
-            raise StartRefused(f"task `{name}` of class `{dst}` may not start: {verdict.reason} ({verdict.rule})")
-
-    def _record(self, message: Message, fields: object, *, decision: Decision, rule: str, reason: str) -> None:
-        self._add(
-            message.kind,
-            message.source.name,
-            message.target.name if message.target is not None else "",
-            endpoint=short(message.endpoint),
-            method=short(message.method),
-            decision=decision,
-            rule=rule,
-            reason=reason,
-            message=shown(fields),
-        )
-
-    def _add(
-        self,
-        event: str,
-        src: str,
-        dst: str,
-        *,
-        rule: str,
-        reason: str,
-        endpoint: str = "",
-        method: str = "",
-        decision: Decision = "denied",
-        message: dict[str, Any] | None = None,
-    ) -> None:
-        self.audit.add(
-            Record(
-                number=self.audit.next_number,
-                at_ns=self._clock.now_ns,
-                chain=self._chain,
-                event=event,
-                src=src,
-                dst=dst,
-                endpoint=endpoint,
-                method=method,
-                decision=decision,
-                rule=rule,
-                reason=reason,
-                message=message,
-            )
-        )
 
     # ---- tasks at work, and their faults ---------------------------------------------------------------------------
 
@@ -487,12 +449,15 @@ class Kernel:
         self._handles.drop(task.name)
         due_ns = task.restarts.fault(self.now_ns, task.quota)
         then = "it is not started again" if due_ns is None else f"it is started again at {due_ns} ns"
-        self._add("fault", task.name, "", rule="kernel", reason=f"{why}; {then}")
+        self._judge.record(("fault", task.name, "", "", ""), "kernel", f"{why}; {then}", granted=False)
         if due_ns is None:
             self._give_up(task)
+        else:
+            self.dispositions.task_stopped(task.name)
 
     def _give_up(self, task: Task) -> None:
         task.state, task.restarts.due_ns = TaskState.FAILED, None
+        self.dispositions.task_failed(task.name)
         self.on_failed(task.name)
 
     def _restart(self, task: Task) -> None:
@@ -505,7 +470,7 @@ class Kernel:
         task.restarts.started(self.now_ns)
         self._connect(task)
         reason = f"task `{task.name}` is started again, for the {task.restarts.count}. time"
-        self._add("fault", task.name, "", decision="granted", rule="kernel", reason=reason)
+        self._judge.record(("fault", task.name, "", "", ""), "kernel", reason, granted=True)
         with contextlib.suppress(TaskFault):  # then the task is stopped again
             self.within(task, self._work(task, self._next_chain()), self._launch, task)
 
@@ -516,7 +481,7 @@ class Kernel:
     def _admit(self, task: Task) -> None:
         """A security identifier for a run of a task, and the verdict on its start."""
         task.sid = self._new_sid()
-        self._execute(_INIT_SID, INIT_CLASS, task.sid, task.class_name, task.name)
+        self._judge.execute(_INIT, (task.sid, task.class_name), task.name)
 
     def _connect(self, task: Task) -> None:
         """Lay the static channels from and to a task that starts."""
@@ -546,6 +511,11 @@ class Kernel:
     def _between_chains(self, what: str) -> None:
         if self._chain:
             raise KernelError(f"{what} between call chains only, and one is under way")
+
+    def _check_safety(self, policy: Policy) -> None:
+        mistakes = check_safety(policy, self.image.safety)
+        if mistakes:
+            raise PolicyError(mistakes)
 
     def _check_host(
         self, programs: Mapping[str, Callable[[], Program]], devices: Mapping[str, Mapping[str, Any]]

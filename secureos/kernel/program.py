@@ -64,12 +64,19 @@ class Answer:
         fields: The server's `out` fields, or its `error` fields if `error` is set; empty unless OK.
         error: The server's error flag.
         reason: Why the kernel refused; empty if it did not. For people and protocol gateways' logs.
+        rule: Which rule of the policy refused; empty if none did.
+        disposition: What a denial did beside refusing: `clamp` (the request was carried out, altered), `deny`, `hold`,
+            `fallback`, `substitute`, `defer` or `shutdown` (it was not); empty if nothing is declared.
+        effective: The fields that were delivered instead, if any were.
     """
 
     code: ReturnCode
     fields: Fields = field(default_factory=dict)
     error: bool = False
     reason: str = ""
+    rule: str = ""
+    disposition: str = ""
+    effective: Fields = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, Literal
 
+from secureos.audit.log import Way
 from secureos.kernel.copies import kind_of
 from secureos.kernel.program import Fields
+from secureos.kernel.safety import NeverBlock
 from secureos.kernel.task import Task
 
 EventKind = Literal["execute", "request", "response", "error", "security"]
@@ -22,7 +24,13 @@ _DEEPEST: Final = 8
 
 @dataclass(slots=True)
 class Message:
-    """One message on its way, as the security module and the audit see it."""
+    """One message on its way, as the security module and the audit see it.
+
+    Attributes:
+        kind, source, target, endpoint, method, fields: Who says what to whom.
+        listed: The entry of the never-block list that it falls under, once that is known; a reply's is its request's.
+        final: Whether a denial of it has no disposition, as the kernel itself sends it in the name of its source.
+    """
 
     kind: EventKind
     source: Task
@@ -30,6 +38,14 @@ class Message:
     endpoint: str
     method: str
     fields: Fields
+    listed: NeverBlock | None = None
+    final: bool = False
+
+    @property
+    def way(self) -> Way:
+        """Its way, as the audit counts it."""
+        name = "" if self.target is None else self.target.name
+        return (self.kind, self.source.name, name, self.endpoint, self.method)
 
 
 def short(text: object) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from secureos.policy import Engine, Event, Policy, Verdict
+
+_NO_VERDICT: Final = "answered with something that is no verdict"
 
 
 class SecurityModule:
@@ -16,9 +18,23 @@ class SecurityModule:
     def decide(self, event: Event) -> Verdict:
         """The verdict on one event; whatever goes wrong while deciding is a refusal."""
         try:
-            return self._engine.decide(event)
+            verdict = self._engine.decide(event)
         except Exception as failure:  # INVARIANT: an error while deciding never grants
-            return Verdict(False, "engine", f"the security module failed while deciding: {failure}", ())
+            return _failed(f"failed while deciding: {failure}")
+        return verdict if type(verdict) is Verdict and type(verdict.granted) is bool else _failed(_NO_VERDICT)
+
+    def consider(self, event: Event) -> bool:
+        """Whether the verdict would be to grant; nothing changes by asking."""
+        try:
+            verdict = self._engine.consider(event)
+        except Exception:
+            return False
+        return type(verdict) is Verdict and verdict.granted is True
+
+    @property
+    def policy(self) -> Policy:
+        """What is in force."""
+        return self._engine.policy
 
     def swap(self, policy: Policy) -> None:
         """Put another policy in force; what both declare alike keeps its state."""
@@ -31,3 +47,7 @@ class SecurityModule:
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what `snapshot` gave."""
         self._engine.restore(state)
+
+
+def _failed(how: str) -> Verdict:
+    return Verdict(False, "engine", f"the security module {how}")
