@@ -15,7 +15,9 @@ from twin.fieldbus import DeviceIdentity, FieldbusError, ServerLimits
 _BUILDERS = "twin.controller.isolated_builders"
 
 # What field I/O raises when its wire breaks; a refusal by the plant's own terminals is one, too.
-_WIRE_TROUBLE: Mapping[str, type[Exception]] = {"FieldbusError": FieldbusError, "ModbusRefusal": FieldbusError}
+_WIRE_TROUBLE: Mapping[str, type[Exception]] = dict.fromkeys(
+    ("FieldbusError", "ModbusRefusal", "NoAnswer"), FieldbusError
+)
 
 
 class IsolatedTasks:

@@ -1,13 +1,14 @@
 """The fieldbus of a twin: Modbus, server and client sides, over TCP and in memory."""
 
-from twin.fieldbus.errors import ExceptionCode, FieldbusError, ModbusRefusal
+from twin.fieldbus.errors import ExceptionCode, FieldbusError, ModbusRefusal, NoAnswer
 from twin.fieldbus.modbus.bank import RegisterBank
 from twin.fieldbus.modbus.client import ModbusClient
 from twin.fieldbus.modbus.codec import Value
 from twin.fieldbus.modbus.connection import ServerLimits, ServerStats
+from twin.fieldbus.modbus.identity import DeviceIdentity
 from twin.fieldbus.modbus.memory_client import MemoryModbusClient
 from twin.fieldbus.modbus.registers import Block, RegisterMap
-from twin.fieldbus.modbus.responder import DeviceIdentity, Responder
+from twin.fieldbus.modbus.responder import Responder
 from twin.fieldbus.modbus.server import ModbusServer
 from twin.fieldbus.modbus.station import BankStation, Station, Write
 from twin.fieldbus.modbus.tcp_client import TcpModbusClient
@@ -27,6 +28,7 @@ __all__ = [
     "ModbusClient",
     "ModbusRefusal",
     "ModbusServer",
+    "NoAnswer",
     "Peer",
     "Quality",
     "Reading",

@@ -1,7 +1,8 @@
 """What can go wrong on a fieldbus.
 
-The tree: `FieldbusError` (the wire failed) and, under it, `ModbusRefusal` (the wire worked and the answer was no).
-Whoever treats the two alike catches the first; whoever tells them apart catches the second before it.
+The tree: `FieldbusError` (the wire failed) and, under it, `NoAnswer` (it failed after the request had left, so nobody
+knows whether it was carried out) and `ModbusRefusal` (the wire worked and the answer was no). Whoever treats them
+alike catches the first; whoever tells them apart catches the others before it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ class ExceptionCode(IntEnum):
 
 class FieldbusError(Exception):
     """The wire failed: nothing listens, the connection broke, no answer came in time, or it made no sense."""
+
+
+class NoAnswer(FieldbusError):
+    """The request has left and no answer that makes sense came: whether it was carried out is unknown."""
 
 
 class ModbusRefusal(FieldbusError):

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pymodbus.framer import FramerSocket
-from pymodbus.pdu import ModbusPDU
-
-from twin.fieldbus.errors import FieldbusError
+from twin.fieldbus.errors import FieldbusError, NoAnswer
 from twin.fieldbus.modbus.client import RequestingClient
-from twin.fieldbus.modbus.pdus import ResponseDecoder
+from twin.fieldbus.modbus.mbap import answer_pdu, frame
 from twin.fieldbus.modbus.responder import Responder
 from twin.fieldbus.peer import Peer
 
@@ -33,7 +30,6 @@ class MemoryModbusClient(RequestingClient):
         self._responder = responder
         self._peer_address = peer_address
         self._is_listening = is_listening
-        self._framer = FramerSocket(ResponseDecoder())
         self._peer: Peer | None = None
         self._transaction = 0
 
@@ -52,15 +48,16 @@ class MemoryModbusClient(RequestingClient):
         """Give the session up."""
         self._peer = None
 
-    async def _exchange(self, request: ModbusPDU) -> ModbusPDU:
+    async def exchange(self, unit: int, pdu: bytes) -> bytes:
+        """Ask the responder."""
         if self._is_listening is not None and not self._is_listening():
             self._peer = None
         if self._peer is None:
             raise FieldbusError("not connected; connect first")
         self._transaction = self._transaction % 0xFFFF + 1
-        request.transaction_id = self._transaction
-        answer = self._responder.respond(self._framer.buildFrame(request), self._peer)
-        if answer is None:
-            raise FieldbusError(f"function {request.function_code} was not answered")
-        _, response = self._framer.handleFrame(answer, request.dev_id, request.transaction_id)
-        return response or ModbusPDU()
+        request = frame(self._transaction, unit, pdu)
+        answer = self._responder.respond(request, self._peer)
+        told = None if answer is None else answer_pdu(request, answer)
+        if told is None:
+            raise NoAnswer(f"function {pdu[0]} was not answered")
+        return told

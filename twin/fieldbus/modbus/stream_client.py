@@ -6,13 +6,9 @@ import asyncio
 import socket
 from typing import Final
 
-from pymodbus.framer import FramerSocket
-from pymodbus.pdu import ModbusPDU
-
-from twin.fieldbus.errors import FieldbusError
+from twin.fieldbus.errors import FieldbusError, NoAnswer
 from twin.fieldbus.modbus.client import RequestingClient
-from twin.fieldbus.modbus.mbap import MOST_ADU, FramingError, frame_length
-from twin.fieldbus.modbus.pdus import ResponseDecoder
+from twin.fieldbus.modbus.mbap import MOST_ADU, FramingError, answer_pdu, frame, frame_length
 
 _GONE: Final = "the connection to the server was lost; another has to be handed over"
 
@@ -26,7 +22,6 @@ class StreamModbusClient(RequestingClient):
 
     def __init__(self, *, timeout_s: float = 3.0) -> None:
         self._timeout_s = timeout_s
-        self._framer = FramerSocket(ResponseDecoder())
         self._stream: socket.socket | None = None
         self._turn = asyncio.Lock()
         self._transaction = 0
@@ -50,22 +45,26 @@ class StreamModbusClient(RequestingClient):
         """Close the stream."""
         self._drop()
 
-    async def _exchange(self, request: ModbusPDU) -> ModbusPDU:
+    async def exchange(self, unit: int, pdu: bytes) -> bytes:
+        """Send one request over the stream and wait for its answer."""
         async with self._turn:
             if self._stream is None:
                 raise FieldbusError(_GONE)
             self._transaction = self._transaction % 0xFFFF + 1
-            request.transaction_id = self._transaction
+            request = frame(self._transaction, unit, pdu)
             try:
                 async with asyncio.timeout(self._timeout_s):
-                    adu = await self._ask_stream(self._stream, self._framer.buildFrame(request))
+                    answer = await self._ask_stream(self._stream, request)
             except (OSError, TimeoutError, FramingError) as failure:
                 # Whatever still comes on this stream answers something that nobody waits for any more.
                 self._drop()
                 why = f"did not answer within {self._timeout_s:g} s" if isinstance(failure, TimeoutError) else "is lost"
-                raise FieldbusError(f"the server at the granted stream {why}; hand over another one") from failure
-        _, response = self._framer.handleFrame(adu, request.dev_id, request.transaction_id)
-        return response or ModbusPDU()
+                raise NoAnswer(f"the server at the granted stream {why}; hand over another one") from failure
+            told = answer_pdu(request, answer)
+            if told is None:
+                self._drop()
+                raise NoAnswer("the server at the granted stream answers something else; hand over another one")
+            return told
 
     async def _ask_stream(self, stream: socket.socket, adu: bytes) -> bytes:
         loop = asyncio.get_running_loop()
