@@ -5,8 +5,8 @@ from __future__ import annotations
 from array import array
 from typing import Any
 
-from secureos.kernel import Reply, Request, ReturnCode, System
-from twin.controller.codes import FAILED, REFUSED
+from secureos.kernel import Answer, Reply, Request, ReturnCode, System
+from twin.controller.codes import DEFERRED, FAILED, REFUSED
 
 NS_PER_S = 1_000_000_000
 
@@ -46,17 +46,17 @@ class ControlLogic:
         self._count_heartbeat()
 
     def serve(self, request: Request) -> Reply:
-        """Hand out the `Image`, or pass a client's `Write` on to the field side."""
+        """Hand out the `Image`, or pass a client's `Write` or `Stop` on to the field side."""
         if request.method == "Image":
             return Reply({"cells": self._cells, "atNs": self._at_ns})
-        asked = {name: request.fields[name] for name in ("tags", "values", "session")}
-        answer = self._system.call("outputs", "outputs", "Write", asked)
-        if answer.ok:
+        # Where it came from ends here: what is admissible does not depend on it.
+        asked = {name: value for name, value in request.fields.items() if name != "address"}
+        answer = self._system.call("outputs", "outputs", request.method, asked)
+        if answer.ok:  # or altered within what is admissible, which the image will show
             return Reply()
         if answer.error:
             return Reply(answer.fields, error=True)
-        refused = answer.code is ReturnCode.SECURITY_DISALLOW
-        return Reply({"code": REFUSED if refused else FAILED}, error=True)
+        return Reply({"code": _code(answer)}, error=True)
 
     def snapshot(self) -> dict[str, Any]:
         """The image and the heartbeat as plain values."""
@@ -80,3 +80,9 @@ class ControlLogic:
         self._beat = (self._beat + 1) % 65536
         self._next_beat_ns = self._system.now_ns + NS_PER_S
         self._system.call("outputs", "outputs", "Beat", {"tag": self._heartbeat, "count": self._beat})
+
+
+def _code(answer: Answer) -> int:
+    if answer.disposition == "defer":
+        return DEFERRED
+    return REFUSED if answer.code is ReturnCode.SECURITY_DISALLOW else FAILED

@@ -82,11 +82,13 @@ class FieldIo:
                 await self._client.write_registers(point.modbus_address, cells, unit=point.modbus_unit)
 
     def serve(self, request: Request) -> Reply:
-        """`Read` the input image, `Write` into the output image, or `Beat` the heart."""
+        """`Read` the input image, `Write` into the output image, `Stop` a machine, or `Beat` the heart."""
         if request.method == "Read":
             return Reply({"cells": self._cells, "atNs": self._read_at_ns})
         if request.method == "Beat":
             writes = {request.fields["tag"]: request.fields["count"]}
+        elif request.method == "Stop":
+            writes = {request.fields["tag"]: 1}
         else:
             writes = dict(zip(request.fields["tags"], request.fields["values"], strict=False))
         if any(tag not in self._writable for tag in writes):

@@ -234,12 +234,12 @@ class _RemoteSystem:
         return self.__side.now_ns
 
     def call(self, channel: str | int, endpoint: str, method: str, fields: Fields = NO_FIELDS) -> Answer:
-        code, answered, error, reason = self.__side.ask("call", channel, endpoint, method, fields)
-        return Answer(ReturnCode(code), answered, error, reason)
+        code, *told = self.__side.ask("call", channel, endpoint, method, fields)
+        return Answer(ReturnCode(code), *told)
 
     def report(self, method: str, fields: Fields) -> Answer:
-        code, answered, error, reason = self.__side.ask("report", method, fields)
-        return Answer(ReturnCode(code), answered, error, reason)
+        code, *told = self.__side.ask("report", method, fields)
+        return Answer(ReturnCode(code), *told)
 
     def device(self, name: str) -> Any:  # noqa: ANN401
         return self.__devices[name]

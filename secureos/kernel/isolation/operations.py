@@ -30,7 +30,8 @@ def carry_out(system: System, operation: object, arguments: object) -> Any:  # n
 
 
 def _told(answer: Answer) -> list[Any]:
-    return [answer.code.value, dict(answer.fields), answer.error, answer.reason]
+    instead = [answer.rule, answer.disposition, dict(answer.effective)]
+    return [answer.code.value, dict(answer.fields), answer.error, answer.reason, *instead]
 
 
 def _notices(system: System) -> list[Any]:
