@@ -19,6 +19,7 @@ Kind = Literal["measurement", "status", "setpoint", "command", "setting"]
 Datatype = Literal["bool", "int16", "uint16", "int32", "uint32", "float32"]
 Table = Literal["coil", "discrete", "input", "holding"]
 Side = Literal["field", "scada", "both"]
+Limit = Literal["lolo", "lo", "hi", "hihi"]
 
 REGISTERS: Final[dict[str, int]] = {"bool": 1, "int16": 1, "uint16": 1, "int32": 2, "uint32": 2, "float32": 2}
 _INTEGER_RANGE: Final = {
@@ -124,9 +125,14 @@ class Point:
         return REGISTERS[self.datatype]
 
     @property
-    def alarm_limits(self) -> list[tuple[str, float]]:
-        """The alarm limits that it has, as (`lolo`, `lo`, `hi` or `hihi`, limit), from low to high."""
-        limits = {"lolo": self.alarm_lolo, "lo": self.alarm_lo, "hi": self.alarm_hi, "hihi": self.alarm_hihi}
+    def alarm_limits(self) -> list[tuple[Limit, float]]:
+        """The alarm limits that it has, from low to high."""
+        limits: dict[Limit, float | None] = {
+            "lolo": self.alarm_lolo,
+            "lo": self.alarm_lo,
+            "hi": self.alarm_hi,
+            "hihi": self.alarm_hihi,
+        }
         return [(name, limit) for name, limit in limits.items() if limit is not None]
 
     @property

@@ -1,5 +1,36 @@
 """Supervision: what sees the plant only over the wire."""
 
-from twin.scada.station import CommandRefused, OperatorStation
+from twin.scada.alarm import Alarm, State
+from twin.scada.alarm_system import AlarmError, AlarmSystem
+from twin.scada.board import Board
+from twin.scada.definitions import PRIORITIES, AlarmDefinition, alarm_definitions
+from twin.scada.historian import QUALITIES, Historian, Series
+from twin.scada.journal import AlarmEvent, Journal
+from twin.scada.metrics import AlarmMetrics, alarm_metrics
+from twin.scada.operator import Operator
+from twin.scada.station import CommandRefused, NotSelected, OperatorStation
+from twin.scada.supervision import Supervision, good
 
-__all__ = ["CommandRefused", "OperatorStation"]
+__all__ = [
+    "PRIORITIES",
+    "QUALITIES",
+    "Alarm",
+    "AlarmDefinition",
+    "AlarmError",
+    "AlarmEvent",
+    "AlarmMetrics",
+    "AlarmSystem",
+    "Board",
+    "CommandRefused",
+    "Historian",
+    "Journal",
+    "NotSelected",
+    "Operator",
+    "OperatorStation",
+    "Series",
+    "State",
+    "Supervision",
+    "alarm_definitions",
+    "alarm_metrics",
+    "good",
+]
