@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, astuple
+from dataclasses import astuple
 from typing import Any
 
 from secureos.kernel.isolation import Built, Place
@@ -121,8 +121,9 @@ class _OneClient(Roster):
         self._on_leave = on_leave
 
     def leave(self, connection: Connection, address: str) -> None:
-        super().leave(connection, address)
-        self._on_leave()
+        if connection in self.connections:  # it is told once
+            super().leave(connection, address)
+            self._on_leave()
 
 
 class _Telling:
@@ -150,5 +151,5 @@ class _Telling:
 
 
 def limits_as_values(limits: ServerLimits) -> dict[str, Any]:
-    """Limits as plain values, for a gateway's settings."""
-    return asdict(limits)
+    """What one connection may take, as plain values for a gateway's settings."""
+    return {name: getattr(limits, name) for name in ("idle_s", "requests_per_s", "burst")}

@@ -273,6 +273,11 @@ class _RemoteSystem:
         self.__side.ask("spend", steps)
 
 
+def _answer(told: list[Any]) -> Answer:
+    code, fields, *further = told
+    return Answer(ReturnCode(code), fields, *further)
+
+
 def _step_through(work: Coroutine[Any, Any, None]) -> None:
     """Run an activation that has no device to wait for, without a turn of the event loop in between."""
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any, Final
 
 from secureos.kernel.isolation.errors import ProtocolError
@@ -27,6 +28,10 @@ def carry_out(system: System, operation: object, arguments: object) -> Any:  # n
         if not isinstance(value, kind) or isinstance(value, bool):
             raise ProtocolError(f"`{operation}` takes no {type(value).__name__} there")
     return work(system, *arguments)
+
+
+# What an answer says beside its code and fields, in order; all of it plain values.
+_FURTHER: Final = tuple(one.name for one in fields(Answer))[2:]
 
 
 def _told(answer: Answer) -> list[Any]:
