@@ -4,16 +4,17 @@ from twin.fieldbus.errors import ExceptionCode, FieldbusError, ModbusRefusal, No
 from twin.fieldbus.modbus.bank import RegisterBank
 from twin.fieldbus.modbus.client import ModbusClient
 from twin.fieldbus.modbus.codec import Value
-from twin.fieldbus.modbus.connection import ServerLimits, ServerStats
 from twin.fieldbus.modbus.identity import DeviceIdentity
 from twin.fieldbus.modbus.memory_client import MemoryModbusClient
 from twin.fieldbus.modbus.registers import Block, RegisterMap
 from twin.fieldbus.modbus.responder import Responder
+from twin.fieldbus.modbus.roster import ServerLimits, ServerStats
 from twin.fieldbus.modbus.server import ModbusServer
 from twin.fieldbus.modbus.station import BankStation, Station, Write
 from twin.fieldbus.modbus.tcp_client import TcpModbusClient
 from twin.fieldbus.peer import Peer
 from twin.fieldbus.reading import Quality, Reading
+from twin.fieldbus.refusal import ReasonKind, Refusal
 from twin.fieldbus.wire import Endpoint, MemoryWire, TcpWire, Wire
 
 __all__ = [
@@ -32,6 +33,8 @@ __all__ = [
     "Peer",
     "Quality",
     "Reading",
+    "ReasonKind",
+    "Refusal",
     "RegisterBank",
     "RegisterMap",
     "Responder",

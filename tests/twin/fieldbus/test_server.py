@@ -195,22 +195,60 @@ def test_sessions_are_numbered_in_order_of_connection(rig: Any) -> None:
     ]
 
 
-def test_connections_are_capped_in_all_and_per_address(rig: Any) -> None:
+def test_connections_are_capped_per_address_and_places_are_given_back(rig: Any) -> None:
     async def act(server: ModbusServer) -> None:
         async with contextlib.AsyncExitStack() as held:
-            for n, source in enumerate(["127.0.0.1", "127.0.0.1"], 1):
-                await held.enter_async_context(opened(server, source))
+            for n in (1, 2):
+                await held.enter_async_context(opened(server, "127.0.0.1"))
                 await until(lambda n=n: server.stats.accepted == n)  # type: ignore[misc]
             assert await talk(server, [rig.adu(READ_MODE)], source="127.0.0.1") == b"", "one address may hold two"
             assert await talk(server, [rig.adu(READ_MODE)], source="127.0.0.2") != b""
-            await held.enter_async_context(opened(server, "127.0.0.2"))
-            await until(lambda: server.stats.accepted == 4)
-            assert await talk(server, [rig.adu(READ_MODE)], source="127.0.0.3") == b"", "three are all it takes"
-            assert server.stats.refused == 2
+            assert (server.stats.refused, server.stats.evicted) == (1, 0)
         await until(lambda: server.connections == 0)
         assert await talk(server, [rig.adu(READ_MODE)], source="127.0.0.1") != b"", "places are given back"
 
     served(rig, act, connections=3, connections_per_address=2)
+
+
+def test_two_addresses_that_take_every_place_keep_nobody_out(rig: Any) -> None:
+    async def act(server: ModbusServer) -> None:
+        async with contextlib.AsyncExitStack() as held:
+            hoarded = []
+            for n, source in enumerate(["127.0.0.1", "127.0.0.2"] * 2, 1):
+                hoarded.append(await held.enter_async_context(opened(server, source)))
+                await until(lambda n=n: server.stats.accepted == n)  # type: ignore[misc]
+            hoarded[0][1].write(rig.adu(READ_MODE))
+            await hoarded[0][0].readexactly(11)  # the first is not the quietest any more
+            reader, writer = await held.enter_async_context(opened(server, "127.0.0.3"))
+            writer.write(rig.adu(READ_MODE))
+            assert await reader.readexactly(11)
+            assert await all_of(hoarded[1][0]) == b"", "the quietest of the two that hold most makes room"
+            assert server.connections == 4
+            assert await talk(server, [rig.adu(READ_MODE)], source="127.0.0.1") == b"", "and no hoarder gets it back"
+            assert (server.stats.refused, server.stats.evicted) == (1, 1)
+
+    served(rig, act, connections=4, connections_per_address=2)
+
+
+def test_a_known_address_always_finds_a_place_and_keeps_it(rig: Any) -> None:
+    async def act(server: ModbusServer) -> None:
+        async with contextlib.AsyncExitStack() as held:
+            for n in (1, 2, 3):
+                await held.enter_async_context(opened(server, f"127.0.0.{n}"))
+                await until(lambda n=n: server.stats.accepted == n)  # type: ignore[misc]
+            assert await talk(server, [rig.adu(READ_MODE)], source="127.0.0.4") == b"", (
+                "nobody holds more than it would"
+            )
+            reader, writer = await held.enter_async_context(opened(server, "127.0.0.9"))
+            writer.write(rig.adu(READ_MODE))
+            assert await reader.readexactly(11)
+            assert server.stats.evicted == 1
+            await held.enter_async_context(opened(server, "127.0.0.9"))
+            await held.enter_async_context(opened(server, "127.0.0.9"))
+            await until(lambda: server.stats.evicted == 3)
+            assert await talk(server, [rig.adu(READ_MODE)], source="127.0.0.1") == b"", "it makes no room"
+
+    served(rig, act, connections=3, known=frozenset({"127.0.0.9"}))
 
 
 def test_an_idle_connection_is_dropped_even_when_it_dribbles(rig: Any) -> None:

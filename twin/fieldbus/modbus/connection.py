@@ -3,86 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Final, cast
 
 from twin.fieldbus.modbus.mbap import FramingError, frame_length
 from twin.fieldbus.modbus.responder import Responder
+from twin.fieldbus.modbus.roster import Roster, ServerLimits, ServerStats
+from twin.fieldbus.modbus.security import proven
 from twin.fieldbus.peer import Peer
+
+__all__ = ["Connection", "Roster", "ServerLimits", "ServerStats"]
 
 # Unanswered bytes at which reading pauses and goes on again; far above one frame (260), far below what one read of
 # the socket may bring.
 _PAUSE_AT: Final = 4096
 _RESUME_AT: Final = 1024
-
-
-@dataclass(frozen=True)
-class ServerLimits:
-    """What strangers may take of a server.
-
-    Attributes:
-        connections: At one time, in all.
-        connections_per_address: At one time, from one IP address.
-        idle_s: Wall seconds without a whole request after which a connection is dropped; None never. Must be None
-            where clients stand still with simulated time.
-        requests_per_s: Per connection, in wall time; None is as fast as they come. Must be None in lock-step runs,
-            which it would slow down.
-        burst: Requests that may come at once before `requests_per_s` bites.
-    """
-
-    connections: int = 32
-    connections_per_address: int = 16
-    idle_s: float | None = 60.0
-    requests_per_s: float | None = None
-    burst: int = 50
-
-
-@dataclass
-class ServerStats:
-    """What a server has seen since it was made.
-
-    Attributes:
-        accepted, refused: Connections taken, and turned away because of a cap.
-        bad_frames: Connections dropped because their bytes could never become a frame.
-        idle_closed: Connections dropped because no whole request came for too long.
-        requests: Requests answered, refusals included.
-    """
-
-    accepted: int = 0
-    refused: int = 0
-    bad_frames: int = 0
-    idle_closed: int = 0
-    requests: int = 0
-
-
-class Roster:
-    """The connections open at one server, and whether another may join."""
-
-    def __init__(self, limits: ServerLimits) -> None:
-        self.limits = limits
-        self.stats = ServerStats()
-        self.is_open = False
-        self.connections: set[Connection] = set()
-        self._by_address: Counter[str] = Counter()
-
-    def join(self, connection: Connection, address: str) -> bool:
-        """Enter a connection; False when it must be turned away."""
-        full = len(self.connections) >= self.limits.connections
-        hoarding = self._by_address[address] >= self.limits.connections_per_address
-        if full or hoarding or not self.is_open:
-            self.stats.refused += 1
-            return False
-        self.stats.accepted += 1
-        self.connections.add(connection)
-        self._by_address[address] += 1
-        return True
-
-    def leave(self, connection: Connection, address: str) -> None:
-        """Strike a connection that was entered."""
-        self.connections.discard(connection)
-        self._by_address[address] -= 1
-        self._by_address += Counter()  # drops the zeros, else every address ever seen stays
 
 
 class Connection(asyncio.Protocol):
@@ -99,22 +34,39 @@ class Connection(asyncio.Protocol):
         self._limits = roster.limits
         self._loop = asyncio.get_running_loop()
         self._received = bytearray()
+        self._transport: asyncio.Transport
         self._peer: Peer | None = None
         self._turn: asyncio.Handle | None = None
         self._watch: asyncio.TimerHandle | None = None
+        self._hang_up: Callable[[], object] = lambda: None
         self._choked = False
         self._ended = False
-        self._last_request_s = self._allowed_at_s = self._loop.time()
+        self.address = ""
+        self.last_request_s = self._allowed_at_s = self._loop.time()
         self._allowance = float(self._limits.burst)
+
+    def take_place(self, address: str) -> bool:
+        """Take a place before there is a transport; False when turned away."""
+        self.address = address
+        return self._roster.join(self, address)
+
+    def until_made(self, hang_up: Callable[[], object]) -> None:
+        """How to hang up while hands are still shaken."""
+        self._hang_up = hang_up
+
+    def leave(self) -> None:
+        """Give the place back."""
+        self._roster.leave(self, self.address)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, or hang up at once."""
-        self._transport = cast("asyncio.Transport", transport)
+        self._transport = made = cast("asyncio.Transport", transport)
+        self._hang_up = made.abort
         address, port = (transport.get_extra_info("peername") or ("unknown", 0))[:2]
-        if not self._roster.join(self, address):
-            self._transport.abort()
+        if not self.address and not self.take_place(address):
+            made.abort()
             return
-        self._peer = self._responder.admit(address, port)
+        self._peer = proven(self._responder.admit(address, port), transport.get_extra_info("ssl_object"))
         if self._limits.idle_s is not None:
             self._watch = self._loop.call_later(self._limits.idle_s, self._check_idleness, self._limits.idle_s)
 
@@ -124,8 +76,8 @@ class Connection(asyncio.Protocol):
             if handle is not None:
                 handle.cancel()
         self._received.clear()
-        if self._peer is not None:
-            self._roster.leave(self, self._peer.address)
+        self._peer = None
+        self.leave()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes in, however they were cut."""
@@ -136,9 +88,9 @@ class Connection(asyncio.Protocol):
             self._serve()
 
     def eof_received(self) -> bool:
-        """Answer what came before the client stopped sending, then close."""
+        """Answer what came before the client stopped sending, then close; TLS closes both ways at once."""
         self._ended = True
-        return self._turn is not None or self._choked
+        return (self._turn is not None or self._choked) and not self._transport.get_extra_info("ssl_object")
 
     def pause_writing(self) -> None:
         """Answer nothing while the client does not take its answers."""
@@ -151,7 +103,7 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Hang up at once."""
-        self._transport.abort()
+        self._hang_up()
 
     def _serve(self) -> None:
         """Answer the first whole request, if there is one and it is allowed yet."""
@@ -162,6 +114,7 @@ class Connection(asyncio.Protocol):
             length = frame_length(self._received)
         except FramingError:
             self._roster.stats.bad_frames += 1
+            self._responder.counters.communication_errors += 1
             self._transport.abort()
             return
         if length == 0:
@@ -177,7 +130,7 @@ class Connection(asyncio.Protocol):
     def _respond(self, length: int, peer: Peer) -> None:
         adu = bytes(self._received[:length])
         del self._received[:length]
-        self._last_request_s = self._loop.time()
+        self.last_request_s = self._loop.time()
         self._roster.stats.requests += 1
         response = self._responder.respond(adu, peer)
         if response is not None:
@@ -204,7 +157,7 @@ class Connection(asyncio.Protocol):
         return 0.0
 
     def _check_idleness(self, idle_s: float) -> None:
-        left_s = self._last_request_s + idle_s - self._loop.time()
+        left_s = self.last_request_s + idle_s - self._loop.time()
         if left_s > 0:
             self._watch = self._loop.call_later(left_s, self._check_idleness, idle_s)
             return
