@@ -234,12 +234,10 @@ class _RemoteSystem:
         return self.__side.now_ns
 
     def call(self, channel: str | int, endpoint: str, method: str, fields: Fields = NO_FIELDS) -> Answer:
-        code, *told = self.__side.ask("call", channel, endpoint, method, fields)
-        return Answer(ReturnCode(code), *told)
+        return _answer(self.__side.ask("call", channel, endpoint, method, fields))
 
     def report(self, method: str, fields: Fields) -> Answer:
-        code, *told = self.__side.ask("report", method, fields)
-        return Answer(ReturnCode(code), *told)
+        return _answer(self.__side.ask("report", method, fields))
 
     def device(self, name: str) -> Any:  # noqa: ANN401
         return self.__devices[name]

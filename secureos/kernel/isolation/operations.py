@@ -35,8 +35,7 @@ _FURTHER: Final = tuple(one.name for one in fields(Answer))[2:]
 
 
 def _told(answer: Answer) -> list[Any]:
-    instead = [answer.rule, answer.disposition, dict(answer.effective)]
-    return [answer.code.value, dict(answer.fields), answer.error, answer.reason, *instead]
+    return [answer.code.value, dict(answer.fields), *(getattr(answer, name) for name in _FURTHER)]
 
 
 def _notices(system: System) -> list[Any]:
