@@ -16,17 +16,30 @@ from typing import Any, Final, Literal, cast, get_args
 from twin.core.alarm_columns import ALARM_COLUMNS, Priority, read_alarm_columns
 
 Kind = Literal["measurement", "status", "setpoint", "command", "setting"]
-Datatype = Literal["bool", "int16", "uint16", "int32", "uint32", "float32"]
+Datatype = Literal["bool", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64"]
+WordOrder = Literal["high_first", "low_first"]
 Table = Literal["coil", "discrete", "input", "holding"]
 Side = Literal["field", "scada", "both"]
 Limit = Literal["lolo", "lo", "hi", "hihi"]
 
-REGISTERS: Final[dict[str, int]] = {"bool": 1, "int16": 1, "uint16": 1, "int32": 2, "uint32": 2, "float32": 2}
+REGISTERS: Final[dict[Datatype, int]] = {
+    "bool": 1,
+    "int16": 1,
+    "uint16": 1,
+    "int32": 2,
+    "uint32": 2,
+    "int64": 4,
+    "uint64": 4,
+    "float32": 2,
+    "float64": 4,
+}
 _INTEGER_RANGE: Final = {
     "int16": (-(2**15), 2**15 - 1),
     "uint16": (0, 2**16 - 1),
     "int32": (-(2**31), 2**31 - 1),
     "uint32": (0, 2**32 - 1),
+    "int64": (-(2**63), 2**63 - 1),
+    "uint64": (0, 2**64 - 1),
 }
 
 REQUIRED_COLUMNS: Final = (
@@ -45,7 +58,7 @@ REQUIRED_COLUMNS: Final = (
     "field",
 )
 ALARM_LIMITS: Final = ("alarm_lolo", "alarm_lo", "alarm_hi", "alarm_hihi")
-OPTIONAL_COLUMNS: Final = (*ALARM_LIMITS, *ALARM_COLUMNS, "selected_by", "feedback")
+OPTIONAL_COLUMNS: Final = (*ALARM_LIMITS, *ALARM_COLUMNS, "selected_by", "feedback", "word_order")
 
 
 class PointsError(Exception):
@@ -62,9 +75,9 @@ class Point:
         unit: Engineering unit of the value; empty for a status or command.
         low, high: Engineering range of the value, in `unit`.
         kind: measurement and status are read; setpoint, command (a one-shot pulse) and setting are written.
-        datatype: How it travels; `bool` lives in coils and discrete inputs, the rest in registers, 32 bits as two
-            registers with the high word first.
-        scale: Engineering units per count: value = register x scale. 1 for float32 and bool.
+        datatype: How it travels; `bool` lives in coils and discrete inputs, the rest in registers, 32 bits in two
+            and 64 bits in four of them.
+        scale: Engineering units per count: value = register x scale. 1 for floats and bool.
         modbus_unit: Unit identifier, 1 to 247.
         modbus_table: coil, discrete (input), input (register), holding (register).
         modbus_address: Zero-based address of the first coil or register.
@@ -84,6 +97,8 @@ class Point:
         selected_by: Tag of the bool point that must be written 1 before this command, and then reads 1 until the
             command came or its time is over (select-before-operate); empty where the command is direct.
         feedback: Tag of the bool point that becomes 1 once this command is carried out; empty where none tells.
+        word_order: Which of several registers comes first, the one with the highest bits or the one with the lowest;
+            within a register the high byte is always first.
     """
 
     tag: str
@@ -118,6 +133,7 @@ class Point:
     alarm_respond_within_s: float | None = None
     selected_by: str = ""
     feedback: str = ""
+    word_order: WordOrder = "high_first"
 
     @property
     def width(self) -> int:
@@ -241,6 +257,8 @@ class _Reader:
         scale = self._number(line, "scale", row["scale"])
         unit = self._integer(line, "modbus_unit", row["modbus_unit"], 1, 247)
         address = self._integer(line, "modbus_address", row["modbus_address"], 0, 65535)
+        word_order = row.get("word_order", "").strip() or "high_first"
+        self._choice(line, "word_order", word_order, get_args(WordOrder))
         limits: dict[str, Any] = {
             name: self._number(line, name, row[name]) if row.get(name, "").strip() else None for name in ALARM_LIMITS
         }
@@ -267,6 +285,7 @@ class _Reader:
             **alarms,
             selected_by=row.get("selected_by", "").strip(),
             feedback=row.get("feedback", "").strip(),
+            word_order=cast("WordOrder", word_order),
         )
         self._check(point, line)
         return point
@@ -305,6 +324,8 @@ class _Reader:
             least, most = _INTEGER_RANGE[point.datatype]
             if not least <= point.low / point.scale <= most or not least <= point.high / point.scale <= most:
                 self._say(line, f"`{point.tag}`: the range does not fit {point.datatype} at scale {point.scale:g}")
+        if point.modbus_address + point.width > 65536:
+            self._say(line, f"`{point.tag}`: {point.width} registers from {point.modbus_address} end beyond 65535")
         for offset in range(point.width):
             cell = (point.modbus_unit, point.modbus_table, point.modbus_address + offset)
             if cell in self._cells:

@@ -92,6 +92,22 @@ def test_wide_points_overlap_by_their_second_register(tmp_path):
         PointTable.load(table(tmp_path, wide, GOOD))
 
 
+def test_word_order_is_the_high_word_first_unless_said(tmp_path):
+    header = f"{HEADER},word_order"
+    wide = GOOD.replace("int16", "int32")
+    assert PointTable.load(table(tmp_path, wide))["F1.P"].word_order == "high_first"
+    assert PointTable.load(table(tmp_path, f"{wide},", header=header))["F1.P"].word_order == "high_first"
+    assert PointTable.load(table(tmp_path, f"{wide},low_first", header=header))["F1.P"].word_order == "low_first"
+    with pytest.raises(PointsError, match="2: word_order `little` is none of high_first, low_first"):
+        PointTable.load(table(tmp_path, f"{wide},little", header=header))
+
+
+def test_a_wide_point_must_end_within_the_table(tmp_path):
+    wide = GOOD.replace("int16", "float64").replace(",40,", ",65533,")
+    with pytest.raises(PointsError, match=r"4 registers from 65533 end beyond 65535"):
+        PointTable.load(table(tmp_path, wide))
+
+
 @pytest.mark.parametrize(
     ("header", "says"),
     [

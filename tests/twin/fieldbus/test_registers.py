@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from twin.core import Point, PointTable
 from twin.fieldbus import ExceptionCode, ModbusRefusal, RegisterBank, RegisterMap
 
+ORDERS = ["high_first", "low_first"]
+
 
 def point(datatype: Any, **changes: Any) -> Point:
     table = "coil" if datatype == "bool" else "holding"
@@ -60,6 +62,10 @@ def registers(*points: Point) -> RegisterMap:
         ("float32", 1, 50.0, [0x4248, 0]),
         ("float32", 1, 1e300, [0x7F7F, 0xFFFF]),
         ("float32", 1, -1e300, [0xFF7F, 0xFFFF]),
+        ("int64", 1, -2, [0xFFFF, 0xFFFF, 0xFFFF, 0xFFFE]),
+        ("int64", 1, 2**70, [0x7FFF, 0xFFFF, 0xFFFF, 0xFFFF]),
+        ("uint64", 1, 0x0123456789ABCDEF, [0x0123, 0x4567, 0x89AB, 0xCDEF]),
+        ("float64", 1, 1.5, [0x3FF8, 0, 0, 0]),
     ],
 )
 def test_encodes_scaled_rounded_and_clamped(datatype: str, scale: float, value: float, cells: list[int]) -> None:
@@ -85,13 +91,34 @@ def test_types_of_decoded_values() -> None:
     assert type(registers(point("int16", scale=0.5)).decode(point("int16", scale=0.5), [8])) is float
 
 
-@given(st.sampled_from([("int16", 16), ("int32", 32)]), st.data())
-def test_signed_whole_numbers_survive_the_way(kind: tuple[str, int], draw: Any) -> None:
+@given(st.sampled_from([("int16", 16), ("int32", 32), ("int64", 64)]), st.sampled_from(ORDERS), st.data())
+def test_signed_whole_numbers_survive_the_way(kind: tuple[str, int], order: Any, draw: Any) -> None:
     datatype, bits = kind
     value = draw.draw(st.integers(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1))
-    one = point(datatype, low=-(2**31), high=2**31)
+    one = point(datatype, low=-(2**31), high=2**31, word_order=order)
     codec = registers(one).codec(one)
-    assert codec.decode(codec.encode(value)) == value
+    cells = codec.encode(value)
+    assert codec.decode(cells) == value
+    highest_first = cells if order == "high_first" else cells[::-1]
+    assert b"".join(cell.to_bytes(2) for cell in highest_first) == value.to_bytes(bits // 8, signed=True)
+
+
+@given(st.floats(allow_nan=False), st.sampled_from(ORDERS))
+def test_doubles_survive_the_way(value: float, order: Any) -> None:
+    one = point("float64", word_order=order)
+    cells = registers(one).encode(one, value)
+    assert registers(one).decode(one, cells) == value
+    highest_first = cells if order == "high_first" else cells[::-1]
+    assert struct.pack(">4H", *highest_first) == struct.pack(">d", value)
+
+
+def test_singles_with_the_low_word_first() -> None:
+    one = point("float32", word_order="low_first", low=0, high=60)
+    codec = registers(one).codec(one)
+    assert codec.encode(50.0) == [0, 0x4248]
+    assert codec.decode([0, 0x4248, 7, 7]) == 50.0
+    assert codec.admits([0, 0x4248])
+    assert not codec.admits([0, 0xC248])
 
 
 @given(st.floats(width=32, allow_nan=False))

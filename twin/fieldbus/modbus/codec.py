@@ -50,7 +50,7 @@ class BoolCodec:
 
 
 class IntegerCodec:
-    """A scaled whole number in one register, or in two with the high word first.
+    """A scaled whole number in one register, or in two or four.
 
     The range is compared in counts, because engineering units do not always survive binary fractions: three counts
     of 0.1 are above a high of 0.3. For the same reason a scale of one over a whole number is applied by division.
@@ -60,7 +60,9 @@ class IntegerCodec:
         bits = 16 * point.width
         signed = point.datatype.startswith("int")
         self._tag = point.tag
-        self._wide = point.width == 2
+        self._is_narrow = point.width == 1
+        # How far the bits of each register are shifted, register by register.
+        self._shifts = tuple(_in_order(point, range(bits - 16, -1, -16)))
         self._most: int = 2 ** (bits - signed) - 1
         self._least: int = -(2 ** (bits - 1)) if signed else 0
         self._modulus: int = 2**bits
@@ -72,7 +74,7 @@ class IntegerCodec:
     def encode(self, value: Value) -> list[int]:
         """Value / scale, rounded to the nearest count and clamped; a NaN cannot travel and raises `ValueError`."""
         counts = self._counts(value)
-        return [(counts >> 16) & 0xFFFF, counts & 0xFFFF] if self._wide else [counts & 0xFFFF]
+        return [(counts >> shift) & 0xFFFF for shift in self._shifts]
 
     def decode(self, cells: Sequence[int]) -> int | float:
         """A whole number when the scale is 1, else a float."""
@@ -86,7 +88,10 @@ class IntegerCodec:
         return self._low <= self._signed(cells) <= self._high
 
     def _signed(self, cells: Sequence[int]) -> int:
-        counts = (cells[0] << 16) | cells[1] if self._wide else cells[0]
+        if self._is_narrow:
+            counts = cells[0]
+        else:
+            counts = sum(cell << shift for cell, shift in zip(cells, self._shifts, strict=False))
         return counts - self._modulus if counts > self._most else counts
 
     def _counts(self, value: Value) -> int:
@@ -98,24 +103,29 @@ class IntegerCodec:
         return round(min(max(counts, self._least), self._most))
 
 
-class Float32Codec:
-    """An IEEE 754 single in two registers, the high word first."""
+class FloatCodec:
+    """An IEEE 754 single in two registers, or a double in four."""
 
     def __init__(self, point: Point) -> None:
+        self._value = ">f" if point.width == 2 else ">d"
+        self._words = f">{point.width}H"
+        self._width = point.width
+        self._order = slice(None, None, 1 if point.word_order == "high_first" else -1)
         # The bounds are rounded as the value is, else a point could not be set to its own high.
         self._low, self._high = (self.decode(self.encode(bound)) for bound in (point.low, point.high))
 
     def encode(self, value: Value) -> list[int]:
-        """The nearest single; finite values beyond the largest one are clamped to it."""
+        """The nearest float; finite values beyond the largest single are clamped to it."""
         try:
-            packed = struct.pack(">f", value)
+            packed = struct.pack(self._value, value)
         except OverflowError:
-            packed = struct.pack(">f", _FLOAT32_MOST if value > 0 else -_FLOAT32_MOST)
-        return list(struct.unpack(">HH", packed))
+            packed = struct.pack(self._value, math.copysign(_FLOAT32_MOST, value))
+        return list(struct.unpack(self._words, packed)[self._order])
 
     def decode(self, cells: Sequence[int]) -> float:
-        """The single as a double, exactly."""
-        value: float = struct.unpack(">f", struct.pack(">HH", cells[0], cells[1]))[0]
+        """The float as a double, exactly."""
+        words = cells[: self._width]
+        value: float = struct.unpack(self._value, struct.pack(self._words, *words[self._order]))[0]
         return value
 
     def admits(self, cells: Sequence[int]) -> bool:
@@ -123,8 +133,12 @@ class Float32Codec:
         return self._low <= self.decode(cells) <= self._high
 
 
+def _in_order(point: Point, highest_first: Sequence[int]) -> Sequence[int]:
+    return highest_first if point.word_order == "high_first" else highest_first[::-1]
+
+
 def codec_for(point: Point) -> Codec:
     """The codec of a point, by its datatype."""
     if point.datatype == "bool":
         return BoolCodec(point)
-    return Float32Codec(point) if point.datatype == "float32" else IntegerCodec(point)
+    return FloatCodec(point) if point.datatype.startswith("float") else IntegerCodec(point)
