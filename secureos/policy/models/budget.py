@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from secureos.policy import syntax as psl
 from secureos.policy.models.arguments import COMMAND, REPORT
 from secureos.policy.models.configuration import Configuration
-from secureos.policy.models.measured import MAX_MS, NS_PER_MS, Measurements
+from secureos.policy.models.measured import MAX_MS, NS_PER_MS, Measurements, Watch
 from secureos.policy.models.model import Model, Operation, Undo
 from secureos.policy.models.positions import Positions
 from secureos.policy.values import COMPUTED
@@ -132,15 +132,16 @@ class Budget(Model):
         self._window_ns = window_ms * NS_PER_MS
         self._unit = f" {unit}" if unit else ""
         self._weighs = weighs
-        self._measured = Measurements(name, (weigh.by for weigh in weighs.values()), max_age_ms)
         moves = [(weigh.closes, weigh.contact) for weigh in weighs.values() if weigh.closes and weigh.contact]
-        contacts = (contact for _, contact in moves)
-        self._positions = Positions(name, contacts, settle_ms=settle_ms, max_age_ms=max_age_ms)
+        self._by = frozenset(weigh.by for weigh in weighs.values())
+        self._measured = Measurements(name, self._by.union(contact for _, contact in moves), max_age_ms)
+        self._positions = Positions(self._measured, (contact for _, contact in moves), settle_ms=settle_ms)
         self._closes = {each: {contact for closes, contact in moves if closes == each} for each, _ in moves}
         self._contacts = {
             contact: frozenset(point for point, weigh in weighs.items() if weigh.until == contact)
             for contact in sorted({weigh.until for weigh in weighs.values() if weigh.until is not None})
         }
+        self._watch = Watch(self._contacts)
         # The state is replaced, never changed in place: taking an effect back is putting the old value back.
         self._opened: frozenset[str] = frozenset()  # contacts that read 0 since their points were spent
         self._entries: tuple[Entry, ...] = ()
@@ -173,7 +174,7 @@ class Budget(Model):
     def snapshot(self) -> Any:  # noqa: ANN401
         """Readings, contacts seen open, and entries."""
         return {
-            "readings": self._measured.snapshot(),
+            "readings": self._measured.snapshot(self._by),
             "opened": sorted(self._opened),
             "entries": [list(entry) for entry in self._entries],
             "positions": self._positions.snapshot(),
@@ -181,7 +182,7 @@ class Budget(Model):
 
     def restore(self, state: Any) -> None:  # noqa: ANN401
         """Take over what `snapshot` gave."""
-        self._measured.restore(state["readings"])
+        self._measured.restore({**state["readings"], **state["positions"]["reports"]})
         self._opened = frozenset(state["opened"])
         self._entries = tuple(Entry(*row) for row in state["entries"])
         self._positions.restore(state["positions"])
@@ -190,20 +191,23 @@ class Budget(Model):
         self, event: Event, undo: Undo, points: Sequence[str], values: Sequence[int], quality: Sequence[int]
     ) -> str | None:
         why = self._measured.observe(event, undo, points, values, quality)
-        if why is not None:
-            return why
-        if self._closes:
-            self._positions.observe(event, undo, points, values, quality)
-        if not self._contacts:
-            return None
+        if why is None:
+            self._positions.follow(undo)
+            self._give_back(undo)
+        return why
+
+    def _give_back(self, undo: Undo) -> None:
+        """What is still outstanding for points whose contact was reported 0 after a spending, and now 1."""
+        new = self._watch.rows(self._measured.latest[1], self._opened)
+        if not new:
+            return
         opened, entries = self._opened, self._entries
-        for point, value, bad in zip(points, values, quality, strict=True):
-            if point in self._contacts:
-                if value and not bad and point in opened:
-                    entries = tuple(entry for entry in entries if entry.point not in self._contacts[point])
-                opened = opened | {point} if not value and not bad else opened - {point}
+        for point, value in new:
+            if value and point in opened:
+                entries = tuple(entry for entry in entries if entry.point not in self._contacts[point])
+            opened = opened | {point} if value == 0 else opened - {point}
         self._replace(undo, opened, entries)
-        return None
+        self._watch.left(self._opened)
 
     def _spend(self, event: Event, undo: Undo, points: Sequence[str], values: Sequence[int]) -> str | None:
         if len(points) != len(values):

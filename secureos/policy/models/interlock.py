@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from secureos.policy import syntax as psl
 from secureos.policy.models.arguments import REPORT, name_out_of, one_of
 from secureos.policy.models.configuration import Configuration
-from secureos.policy.models.measured import MAX_MS, Measurements
+from secureos.policy.models.measured import MAX_MS, Measurements, Watch
 from secureos.policy.models.model import Incorrect, Model, Operation, Undo
 from secureos.policy.values import BooleanType
 from secureos.xdl.grammar import MAX_INTEGER, MIN_INTEGER
@@ -125,7 +125,8 @@ class Interlock(Model):
         self._trips = trips
         self._actions = actions
         self._measured = Measurements(name, (each.point for each in conditions.values()), max_age_ms)
-        self.latched: set[str] = set()
+        self._watch = Watch(conditions[trip.when].point for trip in trips.values())
+        self._latched: frozenset[str] = frozenset()  # replaced, never changed in place
         trip = one_of("a trip", tuple(trips))
         roles = sorted({role for each in trips.values() for role in each.reset_by})
         self.rules = {
@@ -165,31 +166,26 @@ class Interlock(Model):
 
     def snapshot(self) -> Any:  # noqa: ANN401
         """Measurements and latches."""
-        return {"readings": self._measured.snapshot(), "latched": sorted(self.latched)}
+        return {"readings": self._measured.snapshot(), "latched": sorted(self._latched)}
 
     def restore(self, state: Any) -> None:  # noqa: ANN401
         """Take over what `snapshot` gave."""
         self._measured.restore(state["readings"])
-        self.latched.clear()
-        self.latched.update(state["latched"])
+        self._put(frozenset(state["latched"]))
 
     def _observe(
         self, event: Event, undo: Undo, points: Sequence[str], values: Sequence[int], quality: Sequence[int]
     ) -> str | None:
         why = self._measured.observe(event, undo, points, values, quality)
-        if why is None:
-            for name, trip in self._trips.items():
-                if self._known(trip.when, event.at_ns) is True:
-                    self._latch(undo, name)
+        # What is not new trips nothing: a cause that holds has latched, and no latch comes off while it does.
+        if why is None and self._watch.rows(self._measured.latest[1], self._latched):
+            causes = ((name, self._known(trip.when, event.at_ns)) for name, trip in self._trips.items())
+            self._replace(undo, self._latched.union(name for name, known in causes if known is True))
+            self._watch.left(self._latched)
         return why
 
     def _trip(self, _event: Event, undo: Undo, name: str) -> None:
-        self._latch(undo, name)
-
-    def _latch(self, undo: Undo, name: str) -> None:
-        if name not in self.latched:
-            undo.append(partial(self.latched.discard, name))
-            self.latched.add(name)
+        self._replace(undo, self._latched | {name})
 
     def _reset(self, event: Event, undo: Undo, name: str, role: str) -> str | None:
         trip = self._trips[name]
@@ -200,9 +196,7 @@ class Interlock(Model):
             return f"`{self.name}`: `{name}` cannot be reset, because {cause}"
         if cause:
             return f"`{self.name}`: `{name}` cannot be reset while `{trip.when}` holds"
-        if name in self.latched:
-            undo.append(partial(self.latched.add, name))
-            self.latched.discard(name)
+        self._replace(undo, self._latched - {name})
         return None
 
     def _require(self, event: Event, _undo: Undo, action: str) -> str | None:
@@ -215,7 +209,7 @@ class Interlock(Model):
         return None if why is None else f"`{self.name}`: `{action}` is not permitted: {why}"
 
     def _blocks(self, name: str, at_ns: int) -> str | None:
-        if name in self.latched:
+        if name in self._latched:
             return f"`{name}` has tripped and was not reset"
         cause = self._known(self._trips[name].when, at_ns)
         return cause if isinstance(cause, str) else None
@@ -233,7 +227,14 @@ class Interlock(Model):
         return known
 
     def _tripped(self, _event: Event, name: str) -> bool:
-        return name in self.latched
+        return name in self._latched
+
+    def _replace(self, undo: Undo, latched: frozenset[str]) -> None:
+        undo.append(partial(self._put, self._latched))
+        self._put(latched)
+
+    def _put(self, latched: frozenset[str]) -> None:
+        self._latched = latched
 
     def _known(self, condition: str, at_ns: int) -> bool | str:
         """Whether a condition holds, or why that is not known."""

@@ -1,9 +1,14 @@
-"""Measured state as the policy knows it: the last report on each point, with its time and quality."""
+"""Measured state as the policy knows it: the last report on each point, with its time and quality.
+
+A report comes with every scan, and what it says is asked for only when a command is to be judged. So a report is kept
+as it came, and looked into when somebody asks; who must act on a report at once looks only at what is new in it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from secureos.policy.models.model import Undo
@@ -15,6 +20,8 @@ NS_PER_MS: Final = 1_000_000
 MAX_MS: Final = 30 * 24 * 3600 * 1000
 """No time in a configuration is longer than 30 days."""
 
+_MOST_KEPT: Final = 8  # reports kept as they came, each on another list of points; a scan makes a few
+
 
 class Reading(NamedTuple):
     """The last report on a point; the value None is unknown."""
@@ -23,12 +30,100 @@ class Reading(NamedTuple):
     value: int | None
 
 
+class Layout:
+    """A list of points, shared by all reports on it.
+
+    Attributes:
+        points: In the order in which reports list them.
+        columns: Where each stands; of two rows on one point, the later.
+    """
+
+    __slots__ = ("columns", "points")
+
+    def __init__(self, points: tuple[str, ...]) -> None:
+        self.points = points
+        self.columns = {point: column for column, point in enumerate(points)}
+
+
+class Report:
+    """What was measured; the same over again is the same object.
+
+    Attributes:
+        layout: Of which points.
+        values, quality: One per point, quality 0 being good; copies that nobody else holds.
+    """
+
+    __slots__ = ("layout", "quality", "values")
+
+    def __init__(self, layout: Layout, values: Sequence[int], quality: Sequence[int]) -> None:
+        self.layout = layout
+        self.values = values[:]
+        self.quality = quality[:]
+
+    def value(self, column: int) -> int | None:
+        """What stands in a column; None if it is unknown."""
+        return None if self.quality[column] else self.values[column]
+
+
+class Watch:
+    """Tells whether reports say anything new of some points to who follows them.
+
+    Whoever follows reports keeps a state that is replaced, never changed in place, and that the same report over
+    again would leave as it is. So a report need not be looked into if the one before said the same and left this
+    very state; if effects were taken back since, the state is another one.
+
+    Args:
+        points: Which; the others are passed over.
+    """
+
+    def __init__(self, points: Iterable[str]) -> None:
+        self._points = frozenset(points)
+        self._layout: Layout | None = None
+        self._columns: tuple[int, ...] = ()
+        self._pick: Callable[[Sequence[int]], object] = tuple
+        self._report: Report | None = None
+        self._cells: tuple[object, object] | None = None
+        self._repeats = False
+        self._state: object = None  # that was left after these cells; None if that is not known
+
+    def rows(self, report: Report, state: object) -> Iterable[tuple[str, int | None]]:
+        """The points with their values, row by row in the order of the report; none if there is nothing new.
+
+        Args:
+            report: What was reported.
+            state: Of the one who asks, before the report; never None.
+        """
+        if report is self._report and state is self._state:
+            return ()
+        if report.layout is not self._layout:
+            self._read(report.layout)
+        if not self._columns:
+            return ()
+        cells = (self._pick(report.values), self._pick(report.quality))
+        if state is self._state and cells == self._cells:
+            self._report = report
+            return ()
+        self._report, self._cells, self._state = report, cells, None
+        return [(report.layout.points[column], report.value(column)) for column in self._columns]
+
+    def left(self, state: object) -> None:
+        """Say which state is left after the report that `rows` was last asked about."""
+        # Of two rows on one point the first can say something new each time.
+        self._state = None if self._repeats else state
+
+    def _read(self, layout: Layout) -> None:
+        self._layout, self._state = layout, None
+        self._columns = tuple(column for column, point in enumerate(layout.points) if point in self._points)
+        self._repeats = len(set(map(layout.points.__getitem__, self._columns))) < len(self._columns)
+        self._pick = itemgetter(*self._columns) if self._columns else tuple
+
+
 class Measurements:
-    """The readings of a fixed set of points, so that memory is bounded by the configuration.
+    """The readings of a fixed set of points. Memory is bounded by the configuration and by the longest messages.
 
     Args:
         name: Of the policy object, for its sentences.
-        points: Which ones are kept; reports on others are passed over.
+        points: Which ones can be read; reports on others are passed over.
         max_age_ms: A reading older than that is as good as none.
     """
 
@@ -36,7 +131,9 @@ class Measurements:
         self.name = name
         self.points = frozenset(points)
         self.max_age_ns = max_age_ms * NS_PER_MS
-        self.readings: dict[str, Reading] = {}
+        # The state is replaced, never changed in place: taking an effect back is putting the old value back.
+        self._reports: tuple[tuple[int, Report], ...] = ()  # with their times, the newest first, each on another list
+        self._older: Mapping[str, Reading] = {}  # what reports said that are no longer kept as they came
 
     def observe(
         self, event: Event, undo: Undo, points: Sequence[str], values: Sequence[int], quality: Sequence[int]
@@ -45,18 +142,27 @@ class Measurements:
         if not len(points) == len(values) == len(quality):
             lengths = f"{len(points)}, {len(values)} and {len(quality)}"
             return f"`{self.name}`: points, values and quality have {lengths} items"
-        found = {
-            point: Reading(event.at_ns, None if bad else value)
-            for point, value, bad in zip(points, values, quality, strict=True)
-            if point in self.points
-        }
-        undo.append(partial(self._put_back, {point: self.readings.get(point) for point in found}))
-        self.readings.update(found)
+        undo.append(partial(self._put, self._reports, self._older))
+        listed = tuple(points)
+        for place, (_, last) in enumerate(self._reports):
+            if last.layout.points == listed:
+                same = values == last.values and quality == last.quality
+                report = last if same else Report(last.layout, values, quality)
+                self._reports = ((event.at_ns, report), *self._reports[:place], *self._reports[place + 1 :])
+                return None
+        if len(self._reports) == _MOST_KEPT:
+            self._older = {**self._older, **self._readings(*self._reports[-1])}
+        self._reports = ((event.at_ns, Report(Layout(listed), values, quality)), *self._reports[: _MOST_KEPT - 1])
         return None
+
+    @property
+    def latest(self) -> tuple[int, Report]:
+        """The report that was taken over last, and when (ns); there must have been one."""
+        return self._reports[0]
 
     def read(self, point: str, at_ns: int) -> int | str:
         """The value of a point, or why it is not known, as a sentence without its full stop."""
-        reading = self.readings.get(point)
+        reading = self._reading(point)
         if reading is None:
             return f"`{point}` has not been measured yet"
         if reading.value is None:
@@ -67,18 +173,25 @@ class Measurements:
             return f"`{point}` was measured {age_ns // NS_PER_MS} ms ago, at most {most} ms are allowed"
         return reading.value
 
-    def snapshot(self) -> dict[str, Any]:
-        """Each reading as `[at_ns, value]`."""
-        return {point: list(self.readings[point]) for point in sorted(self.readings)}
+    def snapshot(self, points: Iterable[str] | None = None) -> dict[str, Any]:
+        """Each reading as `[at_ns, value]`; of all points, or of these."""
+        readings = ((point, self._reading(point)) for point in sorted(self.points if points is None else points))
+        return {point: list(reading) for point, reading in readings if reading is not None}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over what `snapshot` gave."""
-        self.readings.clear()
-        self.readings.update((point, Reading(*row)) for point, row in state.items())
+        self._put((), {point: Reading(*row) for point, row in state.items()})
 
-    def _put_back(self, before: Mapping[str, Reading | None]) -> None:
-        for point, reading in before.items():
-            if reading is None:
-                del self.readings[point]
-            else:
-                self.readings[point] = reading
+    def _reading(self, point: str) -> Reading | None:
+        for at_ns, report in self._reports:
+            column = report.layout.columns.get(point)
+            if column is not None:
+                return Reading(at_ns, report.value(column))
+        return self._older.get(point)
+
+    def _readings(self, at_ns: int, report: Report) -> dict[str, Reading]:
+        columns = report.layout.columns
+        return {point: Reading(at_ns, report.value(columns[point])) for point in self.points & columns.keys()}
+
+    def _put(self, reports: tuple[tuple[int, Report], ...], older: Mapping[str, Reading]) -> None:
+        self._reports, self._older = reports, older

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from secureos.policy.models.changes import put
-from secureos.policy.models.measured import NS_PER_MS, Measurements
+from secureos.policy.models.measured import NS_PER_MS, Measurements, Watch
 from secureos.policy.models.model import Undo
 
 if TYPE_CHECKING:
@@ -29,30 +30,34 @@ class Positions:
     has been reported for `settle_ms`, and so long after the last command that moves it; until then it is `moving`.
 
     Args:
-        name: Of the policy object, for its sentences.
+        measured: Where the reports are kept; its points must hold the contacts.
         contacts: Which ones are followed.
         settle_ms: Longer than a command takes to show in the reports.
-        max_age_ms: A report older than that is as good as none.
     """
 
-    def __init__(self, name: str, contacts: Iterable[str], *, settle_ms: int, max_age_ms: int) -> None:
-        self._reports = Measurements(name, contacts, max_age_ms)
+    def __init__(self, measured: Measurements, contacts: Iterable[str], *, settle_ms: int) -> None:
+        self._measured = measured
+        self._contacts = frozenset(contacts)
+        self._watch = Watch(self._contacts)
         self._settle_ns = settle_ms * NS_PER_MS
-        self._since: dict[str, Since] = {}
+        self._since: Mapping[str, Since] = {}  # replaced, never changed in place
         self._commanded: dict[str, int] = {}
 
-    def observe(
-        self, event: Event, undo: Undo, points: Sequence[str], values: Sequence[int], quality: Sequence[int]
-    ) -> str | None:
-        """Take over a report. None, or why it cannot be read."""
-        why = self._reports.observe(event, undo, points, values, quality)
-        if why is not None:
-            return why
-        for contact in self._reports.points.intersection(points):
-            value = self._reports.readings[contact].value
-            if contact not in self._since or self._since[contact].value != value:
-                put(undo, self._since, contact, Since(event.at_ns, value))
-        return None
+    def follow(self, undo: Undo) -> None:
+        """Take over the report that `measured` has just taken over."""
+        at_ns, report = self._measured.latest
+        new = self._watch.rows(report, self._since)
+        if not new:
+            return
+        changed = {
+            contact: Since(at_ns, value)
+            for contact, value in dict(new).items()  # of two rows on one contact, the later
+            if contact not in self._since or self._since[contact].value != value
+        }
+        if changed:
+            undo.append(partial(self._put, self._since))
+            self._put({**self._since, **changed})
+        self._watch.left(self._since)
 
     def command(self, event: Event, undo: Undo, contact: str) -> None:
         """A command that moves this equipment was granted."""
@@ -60,7 +65,7 @@ class Positions:
 
     def read(self, contact: str, at_ns: int) -> tuple[Position, str]:
         """The position, and for one that cannot be known (which counts as `moving`) the reason."""
-        value = self._reports.read(contact, at_ns)
+        value = self._measured.read(contact, at_ns)
         if isinstance(value, str):
             return "moving", value
         settled_ns = max(self._since[contact].at_ns, self._commanded.get(contact, 0)) + self._settle_ns
@@ -71,15 +76,16 @@ class Positions:
     def snapshot(self) -> dict[str, Any]:
         """Reports, since when, and when commanded."""
         return {
-            "reports": self._reports.snapshot(),
+            "reports": self._measured.snapshot(self._contacts),
             "since": {contact: list(self._since[contact]) for contact in sorted(self._since)},
             "commanded": dict(sorted(self._commanded.items())),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over what `snapshot` gave."""
-        self._reports.restore(state["reports"])
-        self._since.clear()
-        self._since.update((contact, Since(*row)) for contact, row in state["since"].items())
+        """Take over what `snapshot` gave, but for the reports, which `measured` keeps."""
+        self._put({contact: Since(*row) for contact, row in state["since"].items()})
         self._commanded.clear()
         self._commanded.update(state["commanded"])
+
+    def _put(self, since: Mapping[str, Since]) -> None:
+        self._since = since
