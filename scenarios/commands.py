@@ -124,6 +124,7 @@ def run_command(
         parameters=_parameters(set_),
         image=image,
         require_signed=require_signed,
+        capture=out is not None,
     )
     if out is not None:
         _make_folder(out)
@@ -167,6 +168,7 @@ def compare_command(
         parameters=_parameters(set_),
         image=image,
         require_signed=require_signed,
+        capture=True,
     )
     folder = out if out is not None else Path("runs") / f"{entry.scenario.id.replace('/', '-')}-seed{seed}"
     _make_folder(folder)

@@ -18,15 +18,19 @@ from scenarios.actions.step import By
 from scenarios.schema import Scenario
 from secureos.kernel.boot_checks import Checked, Trust
 from secureos.kernel.isolation import Nursery
-from twin.assembly import Twin
+from twin.assembly import SCADA_TIMEOUT_NS, Twin
 from twin.controller.programs import check_start
 from twin.core import NS_PER_S, Phase, PlantKind, Streams, find_plant, ns
-from twin.fieldbus import MemoryWire, TcpWire, Wire
+from twin.fieldbus import MemoryWire, NoAnswer, TcpWire, Wire
+from twin.fieldbus.exchanges import Exchanges
+from twin.fieldbus.impairments import Impairment, WireSide
+from twin.fieldbus.taps import Capture
 from twin.scada import CommandRefused, OperatorStation
 
 WireName = Literal["tcp", "memory"]
 Isolation = Literal["none", "process"]
 SLICE_NS = ns(1.0)
+NO_ANSWER = "no answer"
 
 # A progress listener is told how far the run is: simulated seconds done, and in all.
 Progress = Callable[[float, float], None]
@@ -44,6 +48,7 @@ class RunSettings:
         parameters: Values for the scenario's parameters.
         image: A signed image of the plant in place of its own.
         require_signed: Whether image and policy must have been signed before.
+        capture: Whether the traffic of both wires is kept for `network.pcapng`.
     """
 
     policy: str = "enforcing"
@@ -53,11 +58,12 @@ class RunSettings:
     parameters: Mapping[str, float] = field(default_factory=dict)
     image: Path | None = None
     require_signed: bool = False
+    capture: bool = False
 
 
 @dataclass
 class Tally:
-    """How commands of one kind of sender were answered."""
+    """How commands of one kind of sender were answered; those that were sent and are in no other count were not."""
 
     sent: int = 0
     granted: int = 0
@@ -71,12 +77,12 @@ class Answered:
     """One command and its answer.
 
     Attributes:
-        at_s: When (s).
+        at_s: When it was carried out or refused, or given up where it never arrived (s).
         by: Who sent it.
         tag, value: What was written.
         label: What it was for.
-        granted: Whether it was carried out.
-        answer: `ok`, or the protocol's own error.
+        granted: Whether the sender was told that it was carried out.
+        answer: `ok`, the protocol's own error, or `no answer`, which leaves open whether it was carried out.
         rule, reason: Of the verdict that refused it; empty if none did.
     """
 
@@ -167,6 +173,9 @@ class Run:
         StateUnavailable, KeyUnusable: This machine's own key cannot be used.
         ScenarioError: A parameter is unknown or out of range.
         IsolationUnavailable: Tasks shall be isolated, and cannot be on this machine.
+
+    Attributes:
+        capture: The traffic of both wires, if it is kept.
     """
 
     def __init__(self, scenario: Scenario, settings: RunSettings) -> None:
@@ -180,6 +189,7 @@ class Run:
         )
         image, policy = self.checked.image, self.checked.policy
         self._nursery = new_nursery(settings.isolation)
+        self.capture = Capture() if settings.capture else None
         self.twin = Twin(
             kind,
             image,
@@ -188,11 +198,22 @@ class Run:
             seed=settings.seed,
             settings=scenario.settings,
             nursery=self._nursery,
+            capture=self.capture,
         )
         self.answered: list[Answered] = []
         self.tallies: dict[str, Tally] = {"attacker": Tally(), "legitimate": Tally(), "safety": Tally()}
         self.wall_s = 0.0
         self._stations: dict[By, OperatorStation] = {}
+        self._heard: list[Answered] = []
+        self._exchanges = Exchanges(
+            self.twin.clock,
+            self.twin.links["scada"],
+            "scenario.act",
+            phase=Phase.CLIENT,
+            timeout_ns=SCADA_TIMEOUT_NS,
+            carry_out=self._carry_out,
+            take=self._take,
+        )
         self.twin.clock.on("scenario.act", self._act)
 
     @property
@@ -244,6 +265,7 @@ class Run:
             "twin": self.twin.snapshot(),
             "answered": [asdict(one) for one in self.answered],
             "tallies": {name: asdict(tally) for name, tally in self.tallies.items()},
+            "exchanges": self._exchanges.snapshot(),
         }
 
     async def resume(self, state: dict[str, Any]) -> None:
@@ -260,9 +282,10 @@ class Run:
         self.twin.restore(state["twin"])
         self.answered = [Answered(**row) for row in state["answered"]]
         self.tallies = {name: Tally(**row) for name, row in state["tallies"].items()}
+        self._exchanges.restore(state["exchanges"])
 
-    async def write(self, by: By, tag: str, value: float, *, label: str, safety: bool) -> None:
-        """Write one point from the actor's own address, and note the answer."""
+    async def write(self, by: By, tag: str, value: float, *, label: str, safety: bool) -> None:  # noqa: ARG002
+        """Write one point from the actor's own address, and note the answer, which counts once it is back."""
         clock, audit = self.twin.clock, self.twin.controller.kernel.audit
         before = audit.next_number
         answer, granted = "ok", True
@@ -270,15 +293,22 @@ class Run:
             await self._stations[by].write(tag, value)
         except CommandRefused as refusal:
             answer, granted = f"exception {refusal.code:02d}", False
+        except NoAnswer:
+            if not self.twin.links["scada"].cut:
+                raise
+            answer, granted = NO_ANSWER, False
         new = takewhile(lambda record: record.number >= before, reversed(audit.records))
         denial = next((record for record in new if record.decision == "denied"), None)
         rule, reason = (denial.rule, denial.reason) if denial is not None and not granted else ("", "")
-        self.answered.append(Answered(clock.now_s, by, tag, value, label, granted, answer, rule, reason))
-        tally = self.tallies["safety" if safety else "attacker" if by == "attacker" else "legitimate"]
-        tally.sent += 1
-        tally.granted += granted
-        tally.denied += not granted
-        self.twin.recorder.event(clock.now_ns, "command", by=by, tag=tag, value=value, answer=answer)
+        self._heard.append(Answered(clock.now_s, by, tag, value, label, granted, answer, rule, reason))
+
+    def impair(self, name: str, wire: WireSide, impairment: Impairment) -> None:
+        """Let something go wrong with a wire of the twin."""
+        self.twin.impair(wire, name, impairment)
+
+    def mend(self, name: str) -> None:
+        """End what goes wrong under a name."""
+        self.twin.mend(name)
 
     def _identity(self) -> dict[str, Any]:
         """What a snapshot and the run that takes it up must have in common."""
@@ -298,10 +328,34 @@ class Run:
         for by, address in self.scenario.actors.items():
             self._stations[by] = await self.twin.station(address)
 
-    def _act(self, planned: dict[str, Any]) -> Generator[simpy.Event, Any, None]:
+    def _act(self, planned: dict[str, Any]) -> Generator[simpy.Event, Any, None] | None:
+        return self._exchanges.begin(planned) if KINDS[planned["kind"]].over_wire else self._here(planned)
+
+    def _here(self, planned: dict[str, Any]) -> Generator[simpy.Event, Any, None]:
+        """What passes no wire is done at once."""
+        yield self.twin.clock.io(self._carry_out(planned))
+
+    async def _carry_out(self, planned: dict[str, Any]) -> list[dict[str, Any]]:
+        self._heard = []
         perform = KINDS[planned["kind"]].perform
-        work = perform(planned["what"], planned["by"], self, label=planned["label"], safety=planned["safety"])
-        yield self.twin.clock.io(work)
+        await perform(planned["what"], planned["by"], self, label=planned["label"], safety=planned["safety"])
+        return [asdict(one) for one in self._heard]
+
+    def _take(self, planned: dict[str, Any], heard: list[dict[str, Any]], answered: bool) -> None:
+        """The answers are back, or were waited for in vain."""
+        unknown = {} if answered else {"granted": False, "answer": NO_ANSWER, "rule": "", "reason": ""}
+        for row in heard:
+            self._note(Answered(**row | unknown), safety=planned["safety"])
+
+    def _note(self, one: Answered, *, safety: bool) -> None:
+        self.answered.append(one)
+        tally = self.tallies["safety" if safety else "attacker" if one.by == "attacker" else "legitimate"]
+        tally.sent += 1
+        tally.granted += one.granted
+        tally.denied += not one.granted and one.answer != NO_ANSWER
+        self.twin.recorder.event(
+            self.twin.clock.now_ns, "command", by=one.by, tag=one.tag, value=one.value, answer=one.answer
+        )
 
 
 async def play(scenario: Scenario, settings: RunSettings, progress: Progress | None = None) -> Run:
@@ -310,6 +364,10 @@ async def play(scenario: Scenario, settings: RunSettings, progress: Progress | N
     try:
         await run.open()
         await run.advance(run.duration_s, progress)
+    except BaseException:
+        if run.capture is not None:
+            run.capture.close()
+        raise
     finally:
         await run.close()
     return run

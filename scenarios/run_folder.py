@@ -18,7 +18,7 @@ from twin.core import Row
 
 
 def write_run_folder(folder: Path, run: Run, result: dict[str, Any]) -> None:
-    """Write manifest, result, truth, measured values, events and audit of a finished run into `folder`.
+    """Write manifest, result, truth, measured values, events, audit and traffic of a finished run into `folder`.
 
     Raises:
         OSError: The folder cannot be written.
@@ -34,6 +34,9 @@ def write_run_folder(folder: Path, run: Run, result: dict[str, Any]) -> None:
         (json.dumps({"at_s": row.at_s, **row.values}) for row in run.twin.recorder.of("event")),
     )
     _write_audit(folder, run)
+    if run.capture is not None:
+        run.capture.write(folder / "network.pcapng", run.twin.clock.now_ns)
+        run.capture.close()
 
 
 def _manifest(run: Run, result: dict[str, Any]) -> dict[str, Any]:

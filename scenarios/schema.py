@@ -117,12 +117,17 @@ class Scenario(_Part):
     @model_validator(mode="after")
     def _steps_fit_together(self) -> Scenario:
         seen: list[str] = []
+        malfunctions: set[str] = set()
         for number, step in enumerate(self.steps, start=1):
             where = f"step {number} ({step.label or step.kind})"
             if step.after is not None and step.after not in seen:
                 raise ValueError(f"{where} comes after `{step.after}`, which is no earlier step's id")
-            if step.by not in self.actors:
+            if step.over_wire and step.by not in self.actors:
                 raise ValueError(f"{where} is by `{step.by}`, who has no address under `actors`")
+            if step.kind == "impair":
+                malfunctions.add(step.name)
+            if step.kind == "mend" and step.name not in malfunctions:
+                raise ValueError(f"{where} mends `{step.name}`, which no earlier step impairs")
             for name in step.parameters():
                 if name not in self.parameters:
                     raise ValueError(f"{where} reads the parameter `{name}`, which is not declared")

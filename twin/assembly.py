@@ -7,12 +7,10 @@ policy that is handed in.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as installed
 from typing import Any, Literal, TypeVar
-
-import simpy
 
 from secureos.kernel import Image
 from secureos.kernel.isolation import Nursery
@@ -30,16 +28,25 @@ from twin.fieldbus import (
     Peer,
     RegisterBank,
     RegisterMap,
-    Responder,
     Station,
     TcpWire,
+    Value,
     Wire,
     Write,
 )
+from twin.fieldbus.exchanges import Exchanges
+from twin.fieldbus.impairments import Impairment, Link, WireSide
+from twin.fieldbus.linked_client import LinkedClient
+from twin.fieldbus.taps import Capture, Tap, TappedResponder
 from twin.scada import OperatorStation
+from twin.witness import VerdictWitness
 
 SCAN_NS = ns(0.1)
 POLL_NS = ns(1.0)
+
+# How long a caller waits for an answer, in simulated time.
+FIELD_TIMEOUT_NS = ns(1.0)
+SCADA_TIMEOUT_NS = ns(3.0)
 
 # Every part of a twin has an address of its own, all of them on the loopback network.
 FIELD_HOST = "127.0.0.1"
@@ -140,8 +147,10 @@ class Twin:
         scada_wire: Another wire for the SCADA side, where strangers come; `wire` if it is left out.
         nursery: Where the processes of the controller's tasks come from; left out, its tasks run in this process.
             Isolated tasks speak over TCP alone.
+        capture: What is to keep the traffic of both wires; left out, nothing does.
 
     Attributes:
+        links: Both wires, and what is wrong with them.
         isolated: The processes of the controller's tasks, once connected; None where it has none of its own.
     """
 
@@ -157,6 +166,7 @@ class Twin:
         live: bool = False,
         scada_wire: Wire | None = None,
         nursery: Nursery | None = None,
+        capture: Capture | None = None,
     ) -> None:
         self.kind = kind
         self.image = image
@@ -168,8 +178,35 @@ class Twin:
         self._live = live
         self._scada_wire = scada_wire or wire
         self.plant = kind.build(self.clock, self.streams, self.recorder, settings or {})
-        self.clock.on("controller.scan", lambda _: self._scan())
-        self.clock.on("scada.poll", lambda _: self._poll())
+        self.links: dict[WireSide, Link] = {
+            "field": Link("field", self.streams),
+            "scada": Link("scada", self.streams),
+        }
+        self._capture = capture
+        self._taps: dict[WireSide, Tap] = {}
+        self._sessions: dict[WireSide, int] = {"field": 0, "scada": 0}
+        self._scans = Exchanges(
+            self.clock,
+            self.links["field"],
+            "controller.scan",
+            phase=Phase.SCAN,
+            timeout_ns=FIELD_TIMEOUT_NS,
+            carry_out=self._scan,
+            take=lambda *_: None,
+            polls=True,
+        )
+        self._polls = Exchanges(
+            self.clock,
+            self.links["scada"],
+            "scada.poll",
+            phase=Phase.RECORD,
+            timeout_ns=SCADA_TIMEOUT_NS,
+            carry_out=self._poll,
+            take=self._take_poll,
+            polls=True,
+        )
+        self.clock.on("controller.scan", lambda _: self._scans.begin())
+        self.clock.on("scada.poll", lambda _: self._polls.begin())
         self.controller: Controller
         self.operator: OperatorStation
         self.field_endpoint: Endpoint
@@ -199,7 +236,10 @@ class Twin:
             FieldbusError: A port is in use.
             StartRefused: The policy did not let a task start.
         """
-        terminals = Responder(PlantStation(self.plant), DeviceIdentity(f"{self.kind.name} field", REVISION))
+        self._taps = {"field": self._tap("field", FIELD_HOST), "scada": self._tap("scada", host)}
+        terminals = TappedResponder(
+            PlantStation(self.plant), DeviceIdentity(f"{self.kind.name} field", REVISION), self._taps["field"]
+        )
         self.field_endpoint = await self.wire.serve(terminals, host=FIELD_HOST, port=field_port)
         identity = DeviceIdentity(f"{self.kind.name} controller", REVISION)
         if self._nursery is None:
@@ -207,9 +247,7 @@ class Twin:
         else:
             self.scada_endpoint = self._boot_isolated(self._nursery, identity, host, scada_port, journal)
         # An address of the operator's own exists on the loopback network only.
-        self._scada = await self._client(
-            self._scada_wire, self.scada_endpoint, OPERATOR_HOST if host.startswith("127.") else None
-        )
+        self._scada = await self._client("scada", OPERATOR_HOST if host.startswith("127.") else None)
         self.operator = OperatorStation(self._scada, self.plant.points)
 
     def start(self) -> None:
@@ -220,8 +258,21 @@ class Twin:
 
     async def station(self, host: str) -> OperatorStation:
         """A further client of the gateway, from the address `host`."""
-        client = await self._client(self._scada_wire, self.scada_endpoint, host)
+        client = await self._client("scada", host)
         return OperatorStation(client, self.plant.points)
+
+    def impair(self, side: WireSide, name: str, impairment: Impairment) -> None:
+        """Let something go wrong with a wire from now on, and record it."""
+        self.links[side].begin(name, impairment)
+        self.recorder.event(
+            self.clock.now_ns, "malfunction", malfunction=name, wire=side, state="begun", **impairment.effects
+        )
+
+    def mend(self, name: str) -> None:
+        """End what goes wrong under a name, and record it; where nothing does, nothing happens."""
+        for side, link in self.links.items():
+            if link.end(name):
+                self.recorder.event(self.clock.now_ns, "malfunction", malfunction=name, wire=side, state="ended")
 
     async def close(self) -> None:
         """Close every connection and server."""
@@ -240,6 +291,8 @@ class Twin:
             "recorder": self.recorder.snapshot(),
             "plant": self.plant.snapshot(),
             "kernel": self.controller.kernel.snapshot(),
+            "links": {side: link.snapshot() for side, link in self.links.items()},
+            "exchanges": {"scans": self._scans.snapshot(), "polls": self._polls.snapshot()},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -249,16 +302,23 @@ class Twin:
         self.recorder.restore(state["recorder"])
         self.plant.restore(state["plant"])
         self.controller.kernel.restore(state["kernel"])
+        for side, link in self.links.items():
+            link.restore(state["links"][side])
+        self._scans.restore(state["exchanges"]["scans"])
+        self._polls.restore(state["exchanges"]["polls"])
 
     async def _boot(self, identity: DeviceIdentity, host: str, port: int, journal: Journal | None) -> Endpoint:
         """Boot the controller in this process, and serve what its gateway answers with."""
-        client = self._field = await self._client(self.wire, self.field_endpoint, FIELD_HOST)
+        client = self._field = await self._client("field", FIELD_HOST)
         self.controller = Controller(self.image, self.policy, points=self.plant.points, clock=self.clock, field=client)
         station = self.controller.station
         assert station is not None
         if journal is not None:
             station = Journalled(station, self.clock, journal)
-        return await self._scada_wire.serve(Responder(station, identity), host=host, port=port)
+        self._taps["scada"].witness = VerdictWitness(self.controller.kernel.audit)
+        return await self._scada_wire.serve(
+            TappedResponder(station, identity, self._taps["scada"]), host=host, port=port
+        )
 
     def _boot_isolated(
         self, nursery: Nursery, identity: DeviceIdentity, host: str, port: int, journal: Journal | None
@@ -283,28 +343,50 @@ class Twin:
         at_ns = self.clock.now_ns
         return Asked(at_ns, peer.address, peer.session, told.unit, told.table, told.start, told.cells, told.refusal)
 
-    async def _client(self, wire: Wire, endpoint: Endpoint, host: str | None) -> ModbusClient:
-        client = wire.client(endpoint, source_host=host)
+    def _tap(self, side: WireSide, server: str) -> Tap:
+        place = {"field": "between controller and plant", "scada": "between supervision and controller"}[side]
+        return Tap(self.links[side], server, now_ns=lambda: self.clock.now_ns, place=place, capture=self._capture)
+
+    async def _client(self, side: WireSide, host: str | None) -> ModbusClient:
+        """A client on a wire, connected. What isolated tasks answer is seen from the client's end alone."""
+        field = side == "field"
+        wire = self.wire if field else self._scada_wire
+        endpoint = self.field_endpoint if field else self.scada_endpoint
+        self._sessions[side] += 1
+        client = LinkedClient(
+            wire.client(endpoint, source_host=host),
+            self.links[side],
+            on_sent=self._taps[side].client_end(host or endpoint.host, self._sessions[side]),
+            sees_all=not field and self._nursery is not None,
+        )
         await client.connect()
         self._open.append(client)
         return client
 
-    def _scan(self) -> Generator[simpy.Event, Any, None]:
-        yield self.clock.io(self._over(self._field, self.controller.scan))
+    async def _scan(self, _: object) -> None:
+        """One scan of the controller; isolated tasks that shall find the wire broken are left alone meanwhile."""
+        if self.isolated is None or not self.links["field"].cut:
+            await self._over("field", self._field, self.controller.scan)
 
-    def _poll(self) -> Generator[simpy.Event, Any, None]:
-        values = yield self.clock.io(self._over(self._scada, self.operator.poll))
-        if values is not None:
+    async def _poll(self, _: object) -> dict[str, Value] | None:
+        return await self._over("scada", self._scada, self.operator.poll)
+
+    def _take_poll(self, _: object, values: dict[str, Value] | None, answered: bool) -> None:
+        if values is not None and answered:
             self.recorder.measured(self.clock.now_ns, values)
 
-    async def _over(self, client: ModbusClient | FieldWire, work: Callable[[], Awaitable[Answer]]) -> Answer | None:
-        """Do work that needs a wire; None if a live twin's wire broke on the way.
+    async def _over(
+        self, side: WireSide, client: ModbusClient | FieldWire, work: Callable[[], Awaitable[Answer]]
+    ) -> Answer | None:
+        """Do work that needs a wire; None if the request was lost on it, or a live twin's wire broke on the way.
 
         What was not read is not reported, so the policy soon knows nothing of the plant and refuses what it weighs.
         """
         try:
             return await work()
         except FieldbusError:
+            if self.links[side].cut:
+                return None
             if not self._live:
                 raise
             await client.close()

@@ -10,7 +10,9 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-By = Literal["operator", "attacker"]
+from twin.fieldbus.impairments import Impairment, WireSide
+
+By = Literal["operator", "attacker", "instructor"]
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,19 @@ class Stage(Protocol):
     async def write(self, by: By, tag: str, value: float, *, label: str, safety: bool) -> None:
         """Write one point from the actor's own address, and note the answer."""
 
+    def impair(self, name: str, wire: WireSide, impairment: Impairment) -> None:
+        """Let something go wrong with a wire."""
+
+    def mend(self, name: str) -> None:
+        """End what goes wrong under a name."""
+
 
 class StepBase(BaseModel):
     """One step of a scenario.
 
     Attributes:
         id: Name by which other steps refer to this one.
-        by: Who does it. No rule of a policy can know this.
+        by: Who does it; the instructor works no station, but makes things fail. No rule of a policy can know this.
         at_s: When it begins (s from the start); or with `after`, how long after that step's last act.
         after: The id of an earlier step.
         label: What is told about it, in a few words.
@@ -43,6 +51,8 @@ class StepBase(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     perform: ClassVar[Any]
+    over_wire: ClassVar[bool] = True
+    """Whether it is done through a station on the SCADA side, and so feels what is wrong with that wire."""
 
     id: str = ""
     by: By
@@ -66,6 +76,6 @@ class StepBase(BaseModel):
 
     @model_validator(mode="after")
     def _attacker_is_no_safety(self) -> StepBase:
-        if self.safety and self.by == "attacker":
-            raise ValueError("a safety action is the operator's, not the attacker's")
+        if self.safety and self.by != "operator":
+            raise ValueError(f"a safety action is the operator's, not the {self.by}'s")
         return self

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final, Literal, Protocol
 
 from twin.fieldbus.errors import FieldbusError
-from twin.fieldbus.modbus.client import ModbusClient
+from twin.fieldbus.linked_client import Exchanging
 from twin.fieldbus.modbus.connection import ServerLimits
 from twin.fieldbus.modbus.memory_client import MemoryModbusClient
 from twin.fieldbus.modbus.responder import Responder
@@ -42,7 +42,7 @@ class Wire(Protocol):
         """Serve a responder; port 0 takes any free one. Raises `FieldbusError` when the address is taken."""
         ...
 
-    def client(self, endpoint: Endpoint, *, source_host: str | None = None) -> ModbusClient:
+    def client(self, endpoint: Endpoint, *, source_host: str | None = None) -> Exchanging:
         """A client of an endpoint, not yet connected, that speaks from `source_host`."""
         ...
 
