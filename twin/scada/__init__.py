@@ -8,6 +8,7 @@ from twin.scada.historian import QUALITIES, Historian, Series
 from twin.scada.journal import AlarmEvent, Journal
 from twin.scada.metrics import AlarmMetrics, alarm_metrics
 from twin.scada.operator import Operator
+from twin.scada.orders import Order, Orders
 from twin.scada.station import CommandRefused, NotSelected, OperatorStation
 from twin.scada.supervision import Supervision, good
 
@@ -27,6 +28,8 @@ __all__ = [
     "NotSelected",
     "Operator",
     "OperatorStation",
+    "Order",
+    "Orders",
     "Series",
     "State",
     "Supervision",

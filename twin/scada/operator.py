@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import Any, Final
 
 from twin.core import NS_PER_S, ns
-from twin.fieldbus import Value
+from twin.scada.orders import Orders
 from twin.scada.station import NotSelected, OperatorStation
 from twin.scada.supervision import Supervision
 
 SELECTED_FOR_S: Final = 30.0
-CONFIRMED_WITHIN_S: Final = 5.0
-
-
-@dataclass(frozen=True)
-class Order:
-    """A command whose effect is awaited.
-
-    Attributes:
-        tag, value: What was written.
-        by_ns: Until when the effect must show.
-    """
-
-    tag: str
-    value: Value
-    by_ns: int
 
 
 class Operator:
@@ -38,14 +21,14 @@ class Operator:
         supervision: What they see.
 
     Attributes:
-        orders: Commands whose effect has not shown yet, by tag.
+        orders: Commands whose effect has not shown yet.
     """
 
     def __init__(self, name: str, station: OperatorStation, supervision: Supervision) -> None:
         self.name = name
         self.station = station
         self.supervision = supervision
-        self.orders: dict[str, Order] = {}
+        self.orders = Orders(name, station.points, supervision)
         self._in_hand: dict[str, int] = {}
 
     async def write(self, tag: str, value: float, at_ns: int) -> None:
@@ -55,7 +38,7 @@ class Operator:
             CommandRefused, NotSelected, KeyError: As `OperatorStation.write`.
         """
         await self.station.write(tag, value)
-        self._await_effect(tag, value, at_ns)
+        self.orders.place(tag, value, at_ns)
 
     async def select(self, tag: str, at_ns: int) -> None:
         """Take a command in hand, to order it or let go of it within 30 s. Raises `CommandRefused`: as the station."""
@@ -76,7 +59,7 @@ class Operator:
             await self.station.cancel(tag)
             raise NotSelected(tag, f"it was taken in hand {(at_ns - taken_ns) / NS_PER_S:g} s ago")
         await self.station.operate(tag, value)
-        self._await_effect(tag, value, at_ns)
+        self.orders.place(tag, value, at_ns)
 
     async def cancel(self, tag: str) -> None:
         """Let go of a command. Raises `CommandRefused`: as the station."""
@@ -86,17 +69,11 @@ class Operator:
     async def watch(self, at_ns: int) -> None:
         """See whether what was ordered has happened; what has not in time is written to the alarm journal.
 
-        A command happens when its feedback shows it, a setpoint or setting when it is read back as it was written.
-
         Raises:
             FieldbusError: The wire failed.
         """
-        for order in list(self.orders.values()):
-            if await self._has_happened(order, at_ns):
-                del self.orders[order.tag]
-            elif at_ns >= order.by_ns:
-                del self.orders[order.tag]
-                self.supervision.note_unconfirmed(order.tag, order.value, by=self.name, at_ns=at_ns)
+        read_back = {tag: await self.station.read(tag) for tag in self.orders.to_read_back()}
+        self.orders.watch(at_ns, read_back)
 
     def acknowledge(self, alarm: str, at_ns: int) -> bool:
         """Acknowledge an alarm; whether there was anything to acknowledge. Raises `AlarmError`: there is none."""
@@ -108,24 +85,9 @@ class Operator:
 
     def snapshot(self) -> dict[str, Any]:
         """What is in hand and awaited, as plain values."""
-        orders = [[order.tag, order.value, order.by_ns] for order in self.orders.values()]
-        return {"orders": orders, "in_hand": dict(self._in_hand)}
+        return {"orders": self.orders.snapshot(), "in_hand": dict(self._in_hand)}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what `snapshot` gave."""
-        self.orders = {row[0]: Order(*row) for row in state["orders"]}
+        self.orders.restore(state["orders"])
         self._in_hand = dict(state["in_hand"])
-
-    def _await_effect(self, tag: str, value: float, at_ns: int) -> None:
-        point = self.station.points[tag]
-        if point.kind != "command" or point.feedback:
-            self.orders[tag] = Order(tag, value, at_ns + ns(CONFIRMED_WITHIN_S))
-
-    async def _has_happened(self, order: Order, at_ns: int) -> bool:
-        point = self.station.points[order.tag]
-        if point.feedback:
-            shown = self.supervision.board.reading(point.feedback, at_ns)
-            return shown is not None and shown.quality == "good" and bool(shown.value)
-        # Half a count is what the way through a register may cost; a 32-bit float keeps seven digits.
-        slack = max(point.scale / 2 if point.datatype != "float32" else 0.0, abs(order.value) * 1e-6)
-        return math.isclose(await self.station.read(order.tag), order.value, rel_tol=0.0, abs_tol=slack)
