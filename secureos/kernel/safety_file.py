@@ -188,7 +188,7 @@ class _Reader:
             self._say(path, f"no task of the image is of class `{name}`{near(name, self._classes)}")
         return found
 
-    def _method(self, path: TomlPath, dst: str, endpoint: str, name: str) -> Method | None:
+    def _method(self, path: TomlPath, dst: str, endpoint: str, name: str, *, key: str = "method") -> Method | None:
         server = self._class((*path, "dst"), dst)
         if server is None:
             return None
@@ -200,7 +200,7 @@ class _Reader:
         method = found.interface.methods.get(name)
         if method is None:
             known = near(name, found.interface.methods)
-            self._say((*path, "method"), f"endpoint `{endpoint}` of `{dst}` has no method `{name}`{known}")
+            self._say((*path, key), f"endpoint `{endpoint}` of `{dst}` has no method `{name}`{known}")
         return method
 
     def _security_method(self, path: TomlPath, sender: TaskClass | None, endpoint: str, name: str) -> Method | None:
@@ -269,7 +269,9 @@ class _Reader:
 
     def _fallback(self, path: TomlPath, row: Mapping[str, Any], pattern: Pattern, method: Method) -> dict[str, Any]:
         name = self._text(path, row, "fallback_method", pattern.method)
-        called = None if name is None else self._method(path, pattern.dst or "", pattern.endpoint, name)
+        if name is None:
+            return {}
+        called = self._method(path, pattern.dst or "", pattern.endpoint, name, key="fallback_method")
         if called is None:
             return {}
         if "fallback" not in row and called is method:
