@@ -6,11 +6,14 @@ from twin.fieldbus.modbus.client import ModbusClient
 from twin.fieldbus.modbus.codec import Value
 from twin.fieldbus.modbus.identity import DeviceIdentity
 from twin.fieldbus.modbus.memory_client import MemoryModbusClient
+from twin.fieldbus.modbus.outputs import Outcome, Outputs
+from twin.fieldbus.modbus.register_list import register_csv, register_markdown
 from twin.fieldbus.modbus.registers import Block, RegisterMap
 from twin.fieldbus.modbus.responder import Responder
 from twin.fieldbus.modbus.roster import ServerLimits, ServerStats
 from twin.fieldbus.modbus.server import ModbusServer
 from twin.fieldbus.modbus.station import BankStation, Station, Write
+from twin.fieldbus.modbus.steady_client import Backoff, SteadyClient
 from twin.fieldbus.modbus.tcp_client import TcpModbusClient
 from twin.fieldbus.peer import Peer
 from twin.fieldbus.reading import Quality, Reading
@@ -18,6 +21,7 @@ from twin.fieldbus.refusal import ReasonKind, Refusal
 from twin.fieldbus.wire import Endpoint, MemoryWire, TcpWire, Wire
 
 __all__ = [
+    "Backoff",
     "BankStation",
     "Block",
     "DeviceIdentity",
@@ -30,6 +34,8 @@ __all__ = [
     "ModbusRefusal",
     "ModbusServer",
     "NoAnswer",
+    "Outcome",
+    "Outputs",
     "Peer",
     "Quality",
     "Reading",
@@ -41,9 +47,12 @@ __all__ = [
     "ServerLimits",
     "ServerStats",
     "Station",
+    "SteadyClient",
     "TcpModbusClient",
     "TcpWire",
     "Value",
     "Wire",
     "Write",
+    "register_csv",
+    "register_markdown",
 ]

@@ -9,6 +9,7 @@ from twin.core.points import Table
 from twin.fieldbus.errors import ExceptionCode, ModbusRefusal
 from twin.fieldbus.modbus.codec import Codec, Value
 from twin.fieldbus.modbus.registers import Block, RegisterMap
+from twin.fieldbus.reading import Reading
 
 
 class RegisterBank:
@@ -22,6 +23,7 @@ class RegisterBank:
         self._starts: dict[tuple[int, Table], list[int]] = {}
         self._stores: dict[tuple[int, Table], list[list[int]]] = {}
         self._places: dict[str, tuple[list[int], int, int, Codec]] = {}
+        self._bad: set[str] = set()
         for block in registers.blocks:
             self._add(block)
 
@@ -35,20 +37,34 @@ class RegisterBank:
         cells, start, end, codec = self._places[tag]
         return codec.decode(cells[start:end])
 
+    def put(self, tag: str, reading: Reading) -> None:
+        """Store a reading; what is bad keeps the last value there was, and is told by `read`."""
+        if reading.quality == "bad":
+            self._bad.add(tag)
+            return
+        self._bad.discard(tag)
+        self.set(tag, reading.value)
+
     def read(self, unit: int, table: Table, address: int, count: int) -> list[int]:
         """The cells that a client asks for.
 
-        Unused cells inside a block (at most 8 between two points) read as 0.
+        Unused cells inside a block (at most 8 between two points) read as 0. Modbus has no room for a quality: what is
+        uncertain, or bad beside others that are not, reads as its last value.
 
         Raises:
-            ModbusRefusal: 02, when the request does not lie wholly inside one block.
+            ModbusRefusal: 02, when the request does not lie wholly inside one block; 04, when nothing that it asks
+                for is known.
         """
         cells, start = self._find(unit, table, address, count)
+        if self._bad and self._is_all_bad(unit, table, range(address, address + count)):
+            reason = f"nothing is known of unit {unit}, {table} {address} to {address + count - 1}"
+            raise ModbusRefusal(ExceptionCode.SERVER_DEVICE_FAILURE, reason)
         return cells[start : start + count]
 
     def words(self, block: Block) -> list[int]:
         """The cells of a block, or of a part of one."""
-        return self.read(block.unit, block.table, block.address, block.count)
+        store, start = self._find(block.unit, block.table, block.address, block.count)
+        return store[start : start + block.count]
 
     def load(self, block: Block, cells: Sequence[int]) -> None:
         """Store the cells of a whole block, or of a part of one, as `words` or a client's read gave them.
@@ -62,6 +78,10 @@ class RegisterBank:
             )
         store, start = self._find(block.unit, block.table, block.address, block.count)
         store[start : start + block.count] = map(int, cells)
+
+    def _is_all_bad(self, unit: int, table: Table, addresses: range) -> bool:
+        asked = {point.tag for at in addresses if (point := self.map.at(unit, table, at)) is not None}
+        return bool(asked) and asked <= self._bad
 
     def _find(self, unit: int, table: Table, address: int, count: int) -> tuple[list[int], int]:
         starts = self._starts.get((unit, table), [])
