@@ -44,6 +44,7 @@ def result_of(run: Run) -> dict[str, Any]:
             "denied": audit.denied,
             "by_rule": dict(sorted(audit.denied_by_rule.items())),
         },
+        "alarms": run.control_room.load(),
         "tasks": {"restarts": run.twin.controller.kernel.restarts},
         "techniques": run.scenario.techniques.all(),
         "timeline": [asdict(one) for one in run.answered],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -15,8 +16,10 @@ import simpy
 
 from scenarios.actions import KINDS
 from scenarios.actions.step import By
+from scenarios.control_room import ControlRoom
 from scenarios.schema import Scenario
 from secureos.kernel.boot_checks import Checked, Trust
+from secureos.kernel.dispositions import told_of
 from secureos.kernel.isolation import Nursery
 from twin.assembly import SCADA_TIMEOUT_NS, Twin
 from twin.controller.programs import check_start
@@ -84,6 +87,7 @@ class Answered:
         granted: Whether the sender was told that it was carried out.
         answer: `ok`, the protocol's own error, or `no answer`, which leaves open whether it was carried out.
         rule, reason: Of the verdict that refused it; empty if none did.
+        disposition: `altered` if something else was carried out in its place, `deferred` if it waits; else empty.
     """
 
     at_s: float
@@ -95,6 +99,7 @@ class Answered:
     answer: str
     rule: str = ""
     reason: str = ""
+    disposition: str = ""
 
 
 @dataclass(frozen=True)
@@ -176,6 +181,7 @@ class Run:
 
     Attributes:
         capture: The traffic of both wires, if it is kept.
+        control_room: What supervision makes of what it reads.
     """
 
     def __init__(self, scenario: Scenario, settings: RunSettings) -> None:
@@ -200,6 +206,7 @@ class Run:
             nursery=self._nursery,
             capture=self.capture,
         )
+        self.control_room = ControlRoom(self.twin)
         self.answered: list[Answered] = []
         self.tallies: dict[str, Tally] = {"attacker": Tally(), "legitimate": Tally(), "safety": Tally()}
         self.wall_s = 0.0
@@ -231,6 +238,7 @@ class Run:
         """Connect the twin and its actors and start it; unless `armed`, no act is entered into the agenda yet."""
         await self._connect()
         self.twin.start()
+        self.control_room.start()
         for act in self.plan if armed else ():
             self.enter(act, act.at_ns)
 
@@ -266,6 +274,7 @@ class Run:
             "answered": [asdict(one) for one in self.answered],
             "tallies": {name: asdict(tally) for name, tally in self.tallies.items()},
             "exchanges": self._exchanges.snapshot(),
+            "control_room": self.control_room.snapshot(),
         }
 
     async def resume(self, state: dict[str, Any]) -> None:
@@ -283,11 +292,12 @@ class Run:
         self.answered = [Answered(**row) for row in state["answered"]]
         self.tallies = {name: Tally(**row) for name, row in state["tallies"].items()}
         self._exchanges.restore(state["exchanges"])
+        self.control_room.restore(state["control_room"])
 
     async def write(self, by: By, tag: str, value: float, *, label: str, safety: bool) -> None:  # noqa: ARG002
         """Write one point from the actor's own address, and note the answer, which counts once it is back."""
-        clock, audit = self.twin.clock, self.twin.controller.kernel.audit
-        before = audit.next_number
+        clock, kernel = self.twin.clock, self.twin.controller.kernel
+        audit, before, counts = kernel.audit, kernel.audit.next_number, Counter(kernel.dispositions.counts)
         answer, granted = "ok", True
         try:
             await self._stations[by].write(tag, value)
@@ -300,7 +310,8 @@ class Run:
         new = takewhile(lambda record: record.number >= before, reversed(audit.records))
         denial = next((record for record in new if record.decision == "denied"), None)
         rule, reason = (denial.rule, denial.reason) if denial is not None and not granted else ("", "")
-        self._heard.append(Answered(clock.now_s, by, tag, value, label, granted, answer, rule, reason))
+        done = told_of(kernel.dispositions.counts - counts)
+        self._heard.append(Answered(clock.now_s, by, tag, value, label, granted, answer, rule, reason, done))
 
     def impair(self, name: str, wire: WireSide, impairment: Impairment) -> None:
         """Let something go wrong with a wire of the twin."""
@@ -309,6 +320,14 @@ class Run:
     def mend(self, name: str) -> None:
         """End what goes wrong under a name."""
         self.twin.mend(name)
+
+    def acknowledge(self, by: By, alarm: str) -> None:
+        """Acknowledge an alarm in the control room."""
+        self.control_room.acknowledge(by, alarm)
+
+    def shelve(self, by: By, alarm: str, *, for_s: float, reason: str) -> None:
+        """Take an alarm off the list in the control room for a time (s)."""
+        self.control_room.shelve(by, alarm, for_s=for_s, reason=reason)
 
     def _identity(self) -> dict[str, Any]:
         """What a snapshot and the run that takes it up must have in common."""
@@ -351,8 +370,11 @@ class Run:
         self.answered.append(one)
         tally = self.tallies["safety" if safety else "attacker" if one.by == "attacker" else "legitimate"]
         tally.sent += 1
-        tally.granted += one.granted
-        tally.denied += not one.granted and one.answer != NO_ANSWER
+        tally.altered += one.disposition == "altered"
+        tally.deferred += one.disposition == "deferred"
+        if not one.disposition:
+            tally.granted += one.granted
+            tally.denied += not one.granted and one.answer != NO_ANSWER
         self.twin.recorder.event(
             self.twin.clock.now_ns, "command", by=one.by, tag=one.tag, value=one.value, answer=one.answer
         )

@@ -18,7 +18,7 @@ from twin.core import Row
 
 
 def write_run_folder(folder: Path, run: Run, result: dict[str, Any]) -> None:
-    """Write manifest, result, truth, measured values, events, audit and traffic of a finished run into `folder`.
+    """Write manifest, result, truth, measured values, events, alarms, audit and traffic of a run into `folder`.
 
     Raises:
         OSError: The folder cannot be written.
@@ -33,6 +33,7 @@ def write_run_folder(folder: Path, run: Run, result: dict[str, Any]) -> None:
         folder / "events.jsonl",
         (json.dumps({"at_s": row.at_s, **row.values}) for row in run.twin.recorder.of("event")),
     )
+    _write_lines(folder / "alarms.jsonl", run.control_room.lines())
     _write_audit(folder, run)
     if run.capture is not None:
         run.capture.write(folder / "network.pcapng", run.twin.clock.now_ns)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from scenarios.actions import AnyStep
 from twin.core import PlantError, find_plant
+from twin.scada import supervised_alarms
 
 _MAX_BYTES = 1_000_000
 PolicyName = Literal["permissive", "enforcing"]
@@ -197,14 +198,14 @@ def load_scenario(path: Path) -> Scenario:
             for error in failure.errors()
         ]
         raise ScenarioError("\n".join(lines)) from failure
-    mistakes = [f"{path}:{_line_of(tree, place)}: {what}" for place, what in _unknown_points(scenario)]
+    mistakes = [f"{path}:{_line_of(tree, place)}: {what}" for place, what in _unknown_names(scenario)]
     if mistakes:
         raise ScenarioError("\n".join(mistakes))
     return scenario
 
 
-def _unknown_points(scenario: Scenario) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """What the steps write that a client of this plant cannot write: where it stands, and what is wrong."""
+def _unknown_names(scenario: Scenario) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Points that no client of this plant can write and alarms it has not: where they stand, and what is wrong."""
     try:
         points = find_plant(scenario.plant).points().side("scada")
     except PlantError as failure:
@@ -218,6 +219,12 @@ def _unknown_points(scenario: Scenario) -> Iterator[tuple[tuple[str | int, ...],
                 yield ("steps", number), f"plant `{scenario.plant}` has no point `{tag}`{hint}"
             elif not points[tag].writable:
                 yield ("steps", number), f"`{tag}` is a {points[tag].kind}, which nobody can write"
+    known = [alarm.name for alarm in supervised_alarms(points)]
+    for number, step in enumerate(scenario.steps):
+        for name in set(step.alarms()).difference(known):
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean `{near[0]}`?" if near else ""
+            yield ("steps", number), f"plant `{scenario.plant}` has no alarm `{name}`{hint}"
 
 
 def _plain(error: Mapping[str, Any]) -> str:

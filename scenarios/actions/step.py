@@ -35,6 +35,12 @@ class Stage(Protocol):
     def mend(self, name: str) -> None:
         """End what goes wrong under a name."""
 
+    def acknowledge(self, by: By, alarm: str) -> None:
+        """Acknowledge an alarm in the control room."""
+
+    def shelve(self, by: By, alarm: str, *, for_s: float, reason: str) -> None:
+        """Take an alarm off the list in the control room for a time (s)."""
+
 
 class StepBase(BaseModel):
     """One step of a scenario.
@@ -69,6 +75,10 @@ class StepBase(BaseModel):
     @abstractmethod
     def tags(self) -> list[str]:
         """The points that it writes, for checking against the plant's table."""
+
+    def alarms(self) -> list[str]:
+        """The alarms that it names, for checking against the plant's."""
+        return []
 
     def parameters(self) -> list[str]:
         """The scenario parameters that it reads."""

@@ -32,6 +32,11 @@ NOTHING_HEARD: Final = AlarmDefinition(
 )
 
 
+def supervised_alarms(points: PointTable) -> tuple[AlarmDefinition, ...]:
+    """The alarms that supervision of a plant has: those of the SCADA side of its points, and that nothing is heard."""
+    return (*alarm_definitions(points.side("scada")), NOTHING_HEARD)
+
+
 class Supervision:
     """What a control room makes of the readings of one plant.
 
@@ -51,7 +56,7 @@ class Supervision:
     ) -> None:
         self.board = Board(ns(stale_after_s))
         self.journal = Journal()
-        self.alarms = AlarmSystem((*alarm_definitions(points.side("scada")), NOTHING_HEARD), self.journal.add)
+        self.alarms = AlarmSystem(supervised_alarms(points), self.journal.add)
         self.historian = historian
 
     def observe(self, at_ns: int, readings: Mapping[str, Reading]) -> None:
