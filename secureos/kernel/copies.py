@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable
-from typing import Any, Final, cast
+from typing import Any, Final
 
 _FIXED: Final = frozenset({int, str, bytes, bool, float, type(None)})
 _name_of: Final[Callable[[type], str]] = type.__dict__["__name__"].__get__
@@ -28,7 +28,7 @@ def own_copy(message: object) -> dict[str, Any]:
     """
     if not issubclass(type(message), dict):
         raise NoMessageError(f"a message is a mapping of fields, not {kind_of(message)}")
-    return _mapping(cast("dict[object, object]", message), 0)
+    return _mapping(message, 0)  # type: ignore[arg-type]
 
 
 def kind_of(value: object) -> str:
@@ -51,6 +51,8 @@ def _value(value: object, depth: int) -> Any:  # noqa: ANN401 -- any field of an
         return value
     if depth > _DEEPEST:
         raise NoMessageError(f"a message nests at most {_DEEPEST} levels deep")
+    if kind is array:
+        return value[:]  # type: ignore[index]
     for base, copied in _COPIES:
         if issubclass(kind, base):
             return copied(value, depth)
@@ -58,7 +60,7 @@ def _value(value: object, depth: int) -> Any:  # noqa: ANN401 -- any field of an
 
 
 def _items(items: Iterable[object], depth: int) -> tuple[object, ...]:
-    held = tuple(items)
+    held = tuple(items)  # which is the tuple itself if it is one
     if _FIXED.issuperset(map(type, held)):
         return held
     return tuple(_value(item, depth + 1) for item in held)
@@ -67,7 +69,7 @@ def _items(items: Iterable[object], depth: int) -> tuple[object, ...]:
 # The methods are those of the kind itself, whatever a sender's own class makes of them.
 _COPIES: Final[tuple[tuple[type, Callable[[Any, int], Any]], ...]] = (
     (array, lambda value, _: array.__getitem__(value, slice(None))),
-    (tuple, lambda value, depth: _items(tuple.__iter__(value), depth)),
+    (tuple, lambda value, depth: _items(value if type(value) is tuple else tuple.__iter__(value), depth)),
     (list, lambda value, depth: _items(list.__iter__(value), depth)),
     (dict, _mapping),
     (str, lambda value, _: str.__str__(value)),

@@ -29,7 +29,11 @@ from secureos.xdl.types import (
 Check = Callable[[object], str | None]
 """None for a value that fits, else what is wrong with it, as the end of a sentence after the field's name."""
 
+CheckItems = Callable[[Sequence[object]], str | None]
+
+_LISTS: Final = (array, tuple, list)
 _ONLY_INTEGERS: Final = frozenset({int})
+_ONLY_TEXTS: Final = frozenset({str})
 _SHOWN: Final = 40
 
 
@@ -48,7 +52,8 @@ def checker(parameters: Sequence[Parameter]) -> Check:
     names = frozenset(name for name, _ in checks)
 
     def check(message: object) -> str | None:
-        if not isinstance(message, Mapping):
+        # Asking for the exact kind first spares what `isinstance` takes with an abstract class, at every message.
+        if type(message) is not dict and not isinstance(message, Mapping):
             return f"a message is a mapping of fields, not {_kind(message)}"
         if message.keys() != names:
             return _fields_differ(names, message)
@@ -140,10 +145,10 @@ def _string(limit: int) -> Check:
 
 
 def _run(item: FieldType, least: int, most: int) -> Check:
-    check_items = _integers(item) if isinstance(item, IntegerType) else _items(_check(item))
+    check_items = _check_items(item)
 
     def check(value: object) -> str | None:
-        if not isinstance(value, list | tuple | array):
+        if not isinstance(value, _LISTS):
             return f" must be a list, not {_kind(value)}"
         if least <= len(value) <= most:
             return check_items(value)
@@ -153,7 +158,13 @@ def _run(item: FieldType, least: int, most: int) -> Check:
     return check
 
 
-def _items(check_item: Check) -> Callable[[Sequence[object]], str | None]:
+def _check_items(item: FieldType) -> CheckItems:
+    if isinstance(item, IntegerType):
+        return _integers(item)
+    return _texts(item.limit) if isinstance(item, StringType) else _items(_check(item))
+
+
+def _items(check_item: Check) -> CheckItems:
     def check(values: Sequence[object]) -> str | None:
         for position, value in enumerate(values):
             wrong = check_item(value)
@@ -164,13 +175,29 @@ def _items(check_item: Check) -> Callable[[Sequence[object]], str | None]:
     return check
 
 
-def _integers(kind: IntegerType) -> Callable[[Sequence[object]], str | None]:
+def _texts(limit: int) -> CheckItems:
+    one_by_one = _items(_string(limit))
+    fitting: tuple[object, ...] = ()
+
+    def check(values: Sequence[object]) -> str | None:
+        nonlocal fitting
+        if values is fitting:  # the same tuple of texts again, and neither can change: cyclic messages name the same
+            return None
+        wrong = one_by_one(values)
+        if wrong is None and type(values) is tuple and set(map(type, values)) == _ONLY_TEXTS:
+            fitting = values
+        return wrong
+
+    return check
+
+
+def _integers(kind: IntegerType) -> CheckItems:
     low, high = kind.low, kind.high
     fitting = frozenset(code for code in "bBhHiIlLqQ" if low <= _bounds(code)[0] and _bounds(code)[1] <= high)
     one_by_one = _items(_integer(kind))
 
     def check(values: Sequence[object]) -> str | None:
-        if isinstance(values, array) and values.typecode in fitting:
+        if type(values) is array and values.typecode in fitting:  # an array of another kind is looked through
             return None
         if not values:
             return None

@@ -20,6 +20,7 @@ from secureos.xdl import (
     UnionType,
     check_message,
 )
+from secureos.xdl.message import checker
 
 U8 = IntegerType("UInt8", 0, 255)
 U16 = IntegerType("UInt16", 0, 65535)
@@ -145,3 +146,14 @@ def test_types_are_shown_as_they_are_written():
         "bytes<4>": BytesType(4),
     }
     assert {str(kind): kind for kind in shown.values()} == shown
+
+
+def test_a_run_of_texts_is_remembered_only_where_it_cannot_change():
+    fits = checker([Parameter("f", SequenceType(StringType(3), 2))])
+    short = checker([Parameter("f", SequenceType(StringType(2), 2))])
+    held, growing = ("abc", "de"), ["abc", "de"]
+    for values in (held, held, growing):
+        assert fits({"f": values}) is None
+    growing[1] = "long"
+    assert fits({"f": growing}) == "field `f` item 1 is 4 bytes long in UTF-8, the limit is 3"
+    assert short({"f": held}) == "field `f` item 0 is 3 bytes long in UTF-8, the limit is 2"
