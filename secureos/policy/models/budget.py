@@ -198,7 +198,7 @@ class Budget(Model):
 
     def _give_back(self, undo: Undo) -> None:
         """What is still outstanding for points whose contact was reported 0 after a spending, and now 1."""
-        new = self._watch.rows(self._measured.latest[1], self._opened)
+        new = self._watch.rows(self._measured.latest, self._opened)
         if not new:
             return
         opened, entries = self._opened, self._entries

@@ -178,7 +178,7 @@ class Interlock(Model):
     ) -> str | None:
         why = self._measured.observe(event, undo, points, values, quality)
         # What is not new trips nothing: a cause that holds has latched, and no latch comes off while it does.
-        if why is None and self._watch.rows(self._measured.latest[1], self._latched):
+        if why is None and self._watch.rows(self._measured.latest, self._latched):
             causes = ((name, self._known(trip.when, event.at_ns)) for name, trip in self._trips.items())
             self._replace(undo, self._latched.union(name for name, known in causes if known is True))
             self._watch.left(self._latched)

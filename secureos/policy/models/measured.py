@@ -86,14 +86,14 @@ class Watch:
         self._repeats = False
         self._state: object = None  # that was left after these cells; None if that is not known
 
-    def rows(self, report: Report, state: object) -> Iterable[tuple[str, int | None]]:
+    def rows(self, report: Report | None, state: object) -> Iterable[tuple[str, int | None]]:
         """The points with their values, row by row in the order of the report; none if there is nothing new.
 
         Args:
-            report: What was reported.
+            report: What was reported, if anything.
             state: Of the one who asks, before the report; never None.
         """
-        if report is self._report and state is self._state:
+        if report is None or (report is self._report and state is self._state):
             return ()
         if report.layout is not self._layout:
             self._read(report.layout)
@@ -125,6 +125,9 @@ class Measurements:
         name: Of the policy object, for its sentences.
         points: Which ones can be read; reports on others are passed over.
         max_age_ms: A reading older than that is as good as none.
+
+    Attributes:
+        latest, latest_ns: The report that was taken over last, and when; None before the first, and after `restore`.
     """
 
     def __init__(self, name: str, points: Iterable[str], max_age_ms: int) -> None:
@@ -132,33 +135,24 @@ class Measurements:
         self.points = frozenset(points)
         self.max_age_ns = max_age_ms * NS_PER_MS
         # The state is replaced, never changed in place: taking an effect back is putting the old value back.
-        self._reports: tuple[tuple[int, Report], ...] = ()  # with their times, the newest first, each on another list
+        self.latest: Report | None = None
+        self.latest_ns = 0
+        self._others: tuple[tuple[int, Report], ...] = ()  # with their times, newest first, each on another list
         self._older: Mapping[str, Reading] = {}  # what reports said that are no longer kept as they came
 
     def observe(
         self, event: Event, undo: Undo, points: Sequence[str], values: Sequence[int], quality: Sequence[int]
     ) -> str | None:
         """Take over a report; the later of two rows on one point counts. None, or why it cannot be read."""
-        if not len(points) == len(values) == len(quality):
-            lengths = f"{len(points)}, {len(values)} and {len(quality)}"
-            return f"`{self.name}`: points, values and quality have {lengths} items"
-        undo.append(partial(self._put, self._reports, self._older))
-        listed = tuple(points)
-        for place, (_, last) in enumerate(self._reports):
-            if last.layout.points == listed:
-                same = values == last.values and quality == last.quality
-                report = last if same else Report(last.layout, values, quality)
-                self._reports = ((event.at_ns, report), *self._reports[:place], *self._reports[place + 1 :])
-                return None
-        if len(self._reports) == _MOST_KEPT:
-            self._older = {**self._older, **self._readings(*self._reports[-1])}
-        self._reports = ((event.at_ns, Report(Layout(listed), values, quality)), *self._reports[: _MOST_KEPT - 1])
+        last = self.latest
+        undo.append(partial(self._put, last, self.latest_ns, self._others, self._older))
+        if last is None or points != last.layout.points or values != last.values or quality != last.quality:
+            if not len(points) == len(values) == len(quality):
+                lengths = f"{len(points)}, {len(values)} and {len(quality)}"
+                return f"`{self.name}`: points, values and quality have {lengths} items"
+            self._take(tuple(points), values, quality)
+        self.latest_ns = event.at_ns
         return None
-
-    @property
-    def latest(self) -> tuple[int, Report]:
-        """The report that was taken over last, and when (ns); there must have been one."""
-        return self._reports[0]
 
     def read(self, point: str, at_ns: int) -> int | str:
         """The value of a point, or why it is not known, as a sentence without its full stop."""
@@ -180,10 +174,28 @@ class Measurements:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over what `snapshot` gave."""
-        self._put((), {point: Reading(*row) for point, row in state.items()})
+        self._put(None, 0, (), {point: Reading(*row) for point, row in state.items()})
+
+    def _take(self, points: tuple[str, ...], values: Sequence[int], quality: Sequence[int]) -> None:
+        """Make this the latest report, and keep the one before."""
+        last = self.latest
+        if last is None:
+            self.latest = Report(Layout(points), values, quality)
+        elif last.layout.points == points:
+            self.latest = Report(last.layout, values, quality)
+        else:
+            others = [(self.latest_ns, last), *self._others]
+            same = next((each for each in others if each[1].layout.points == points), None)
+            if same is not None:
+                others.remove(same)
+            elif len(others) == _MOST_KEPT:
+                self._older = {**self._older, **self._readings(*others.pop())}
+            self._others = tuple(others)
+            self.latest = Report(Layout(points) if same is None else same[1].layout, values, quality)
 
     def _reading(self, point: str) -> Reading | None:
-        for at_ns, report in self._reports:
+        last = self.latest
+        for at_ns, report in ((self.latest_ns, last), *self._others) if last is not None else ():
             column = report.layout.columns.get(point)
             if column is not None:
                 return Reading(at_ns, report.value(column))
@@ -193,5 +205,11 @@ class Measurements:
         columns = report.layout.columns
         return {point: Reading(at_ns, report.value(columns[point])) for point in self.points & columns.keys()}
 
-    def _put(self, reports: tuple[tuple[int, Report], ...], older: Mapping[str, Reading]) -> None:
-        self._reports, self._older = reports, older
+    def _put(
+        self,
+        latest: Report | None,
+        latest_ns: int,
+        others: tuple[tuple[int, Report], ...],
+        older: Mapping[str, Reading],
+    ) -> None:
+        self.latest, self.latest_ns, self._others, self._older = latest, latest_ns, others, older

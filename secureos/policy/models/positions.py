@@ -45,12 +45,11 @@ class Positions:
 
     def follow(self, undo: Undo) -> None:
         """Take over the report that `measured` has just taken over."""
-        at_ns, report = self._measured.latest
-        new = self._watch.rows(report, self._since)
+        new = self._watch.rows(self._measured.latest, self._since)
         if not new:
             return
         changed = {
-            contact: Since(at_ns, value)
+            contact: Since(self._measured.latest_ns, value)
             for contact, value in dict(new).items()  # of two rows on one contact, the later
             if contact not in self._since or self._since[contact].value != value
         }

@@ -52,7 +52,7 @@ def test_a_watch_tells_of_a_row_until_the_state_after_it_is_known():
 
     def new(state, *, points=("a", "b"), a=1, b=1, bad=0):
         report(kept, 0, points, [a, b], [bad, 0])
-        return list(watch.rows(kept.latest[1], state))
+        return list(watch.rows(kept.latest, state))
 
     assert new(state) == [("a", 1)]
     assert new(state) == [("a", 1)]  # nobody said what it led to
@@ -73,5 +73,5 @@ def test_a_point_listed_twice_is_told_every_time():
     kept, watch, state = Measurements("m", "a", 1000), Watch("a"), frozenset()
     for _ in range(2):
         report(kept, 0, ("a", "a"), [1, 0])
-        assert list(watch.rows(kept.latest[1], state)) == [("a", 1), ("a", 0)]
+        assert list(watch.rows(kept.latest, state)) == [("a", 1), ("a", 0)]
         watch.left(state)
