@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from secureos.kernel.copies import own_copy
 from secureos.kernel.program import Answer, Fields, ReturnCode
@@ -46,6 +46,7 @@ MAX_ACTUATORS: Final = 1_024
 """For so many actuators of one entry it is known what was delivered last; of further ones the fallback is delivered."""
 
 _DELIVERED: Final = ("clamp", "observe", "released")  # what was asked reached its receiver, as it was or altered
+_ALTERED: Final = ("clamp", "fallback", "substitute")
 _NS_PER_MS: Final = 1_000_000
 
 
@@ -347,3 +348,10 @@ def _told(answer: Answer, disposition: str, effective: Fields | None = None) -> 
     answer.disposition = disposition
     answer.effective = effective or {}
     return answer
+
+
+def told_of(counts: Counter[str]) -> Literal["", "altered", "deferred"]:
+    """What a result says of a request during which dispositions were taken so often."""
+    if counts["defer"]:
+        return "deferred"
+    return "altered" if any(counts[act] for act in _ALTERED) else ""

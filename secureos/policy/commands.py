@@ -22,6 +22,7 @@ from secureos.policy.candidates import UnknownNames
 from secureos.policy.coverage import share
 from secureos.policy.drawing import as_svg
 from secureos.policy.lint import lint
+from secureos.policy.load import Policy
 from secureos.policy.opening import Search, check_file, files_in, open_policy, parsed_files
 from secureos.policy.questions import Question, message_from_json, questions_from_lines
 from secureos.policy.throughput import Throughput, measure
@@ -112,6 +113,10 @@ def check_command(
     include: IncludeOption = [],  # noqa: B006 -- the library wants a list and never changes it
     missing: MissingOption = MissingChoice.error,
     define: DefineOption = [],  # noqa: B006
+    safety: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.toml", help="Can they refuse what this file of an image says is never blocked?"),
+    ] = None,
     json_: JsonOption = False,
 ) -> None:
     """Check policies and interface descriptions (.psl, .psl.in, .edl, .cdl, .idl), or all in a folder.
@@ -119,9 +124,11 @@ def check_command(
     Every mistake is told with its place, and what is legal but hardly meant as a warning.
 
     Example: holdfast policy check -I interfaces controller.psl Driver.edl
+    Example: holdfast policy check image/security.psl --safety image/safety.toml
     """
     search = _search(include, missing, define)
-    rows = [_check(path, search, syntax_only=syntax) for given in files for path in files_in(given)]
+    unsafe = _safety_check(safety, search) if safety is not None else lambda _policy: ()
+    rows = [_check(path, search, unsafe, syntax_only=syntax) for given in files for path in files_in(given)]
     errors, warnings = (sum(len(row[key]) for row in rows) for key in ("errors", "warnings"))
     if json_:
         shown = [{**row, **{key: list(map(_plain, row[key])) for key in ("errors", "warnings")}} for row in rows]
@@ -136,14 +143,32 @@ def check_command(
         raise typer.Exit(PolicyExit.INVALID)
 
 
-def _check(path: Path, search: Search, *, syntax_only: bool) -> dict[str, Any]:
+SafetyCheck = Callable[[Policy], Sequence[Diagnostic]]
+
+
+def _safety_check(file: Path, search: Search) -> SafetyCheck:
+    """What holds a policy against the `safety.toml` of an image, whose `init.yaml` stands beside it."""
+    # What an image is, the kernel knows; nothing else in this package needs it.
+    from secureos.kernel.image import load_image
+    from secureos.kernel.safety_check import check_safety
+    from secureos.kernel.safety_file import read_safety
+
+    folders = search.folders(file)
+    image = load_image(file.parent, include=folders[1:])
+    safety = read_safety(read_source(file), image.tasks)
+    return lambda policy: check_safety(policy, safety)
+
+
+def _check(path: Path, search: Search, unsafe: SafetyCheck, *, syntax_only: bool) -> dict[str, Any]:
     row: dict[str, Any] = {"file": str(path), "errors": (), "warnings": ()}
     try:
         checked = check_file(path, search, syntax_only=syntax_only)
     except PolicyError as failure:
         return {**row, "errors": failure.diagnostics}
-    unlikely = lint(checked.policy, parsed_files(checked.policy, search)) if checked.policy is not None else ()
-    return {**row, "warnings": (*checked.warnings, *unlikely)}
+    if checked.policy is None:
+        return {**row, "warnings": checked.warnings}
+    unlikely = lint(checked.policy, parsed_files(checked.policy, search))
+    return {**row, "errors": unsafe(checked.policy), "warnings": (*checked.warnings, *unlikely)}
 
 
 def _plain(one: Diagnostic) -> dict[str, Any]:
