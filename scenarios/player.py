@@ -16,6 +16,7 @@ import simpy
 
 from scenarios.actions import KINDS
 from scenarios.actions.step import By
+from scenarios.control_room import ControlRoom
 from scenarios.schema import Scenario
 from secureos.kernel.boot_checks import Checked, Trust
 from secureos.kernel.dispositions import told_of
@@ -180,6 +181,7 @@ class Run:
 
     Attributes:
         capture: The traffic of both wires, if it is kept.
+        control_room: What supervision makes of what it reads.
     """
 
     def __init__(self, scenario: Scenario, settings: RunSettings) -> None:
@@ -204,6 +206,7 @@ class Run:
             nursery=self._nursery,
             capture=self.capture,
         )
+        self.control_room = ControlRoom(self.twin)
         self.answered: list[Answered] = []
         self.tallies: dict[str, Tally] = {"attacker": Tally(), "legitimate": Tally(), "safety": Tally()}
         self.wall_s = 0.0
@@ -235,6 +238,7 @@ class Run:
         """Connect the twin and its actors and start it; unless `armed`, no act is entered into the agenda yet."""
         await self._connect()
         self.twin.start()
+        self.control_room.start()
         for act in self.plan if armed else ():
             self.enter(act, act.at_ns)
 
@@ -270,6 +274,7 @@ class Run:
             "answered": [asdict(one) for one in self.answered],
             "tallies": {name: asdict(tally) for name, tally in self.tallies.items()},
             "exchanges": self._exchanges.snapshot(),
+            "control_room": self.control_room.snapshot(),
         }
 
     async def resume(self, state: dict[str, Any]) -> None:
@@ -287,6 +292,7 @@ class Run:
         self.answered = [Answered(**row) for row in state["answered"]]
         self.tallies = {name: Tally(**row) for name, row in state["tallies"].items()}
         self._exchanges.restore(state["exchanges"])
+        self.control_room.restore(state["control_room"])
 
     async def write(self, by: By, tag: str, value: float, *, label: str, safety: bool) -> None:  # noqa: ARG002
         """Write one point from the actor's own address, and note the answer, which counts once it is back."""
@@ -314,6 +320,14 @@ class Run:
     def mend(self, name: str) -> None:
         """End what goes wrong under a name."""
         self.twin.mend(name)
+
+    def acknowledge(self, by: By, alarm: str) -> None:
+        """Acknowledge an alarm in the control room."""
+        self.control_room.acknowledge(by, alarm)
+
+    def shelve(self, by: By, alarm: str, *, for_s: float, reason: str) -> None:
+        """Take an alarm off the list in the control room for a time (s)."""
+        self.control_room.shelve(by, alarm, for_s=for_s, reason=reason)
 
     def _identity(self) -> dict[str, Any]:
         """What a snapshot and the run that takes it up must have in common."""
