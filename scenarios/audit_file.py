@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from secureos.audit import AuditWriter, InForce
+from secureos.audit import AuditWriter
 from secureos.kernel.keys import development_key
 from twin.assembly import Twin
 
@@ -20,11 +20,9 @@ def audit_writer(folder: Path, twin: Twin) -> AuditWriter:
         OSError: There is an audit in the folder already, or it cannot be written.
         StateUnavailable, KeyUnusable: This machine's own key cannot be used.
     """
+    kernel = twin.controller.kernel
     return AuditWriter.create(
-        folder / AUDIT_FILE,
-        twin.controller.kernel.audit,
-        signer=development_key(),
-        in_force=lambda: InForce(twin.image.sha256, twin.policy.sha256),
+        folder / AUDIT_FILE, kernel.audit, signer=development_key(), in_force=lambda: kernel.in_force
     )
 
 

@@ -208,6 +208,9 @@ def serve_command(
 ) -> None:
     """Serve a twin live to any foreign client, until interrupted.
 
+    At SIGHUP it reads its policy's file again, checks and tests the policy, and puts it in force between two scans, or
+    keeps the old one and says why. The real product cannot exchange its policy while it runs.
+
     Example: holdfast serve substation --modbus-port 5020
     """
     settings = ServeSettings(

@@ -205,6 +205,7 @@ class Run:
             settings=scenario.settings,
             nursery=self._nursery,
             capture=self.capture,
+            policy_version=self.checked.statement.version,
         )
         self.control_room = ControlRoom(self.twin)
         self.answered: list[Answered] = []

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from scenarios.audit_file import ServedAudit
-from scenarios.player import Isolation, checked_start, new_nursery
+from scenarios.exchange import Exchanged, Hangup, PolicyExchange
+from scenarios.player import Isolation, checked_start, new_nursery, policy_file
 from twin.assembly import Journal, Twin
 from twin.core import NS_PER_S, Pacer, find_plant
 from twin.fieldbus import FieldbusError, ServerLimits, TcpWire
@@ -43,7 +46,7 @@ class ServeSettings:
 
 
 async def serve(settings: ServeSettings, *, as_json: bool = False) -> None:
-    """Serve until SIGINT or SIGTERM, then close everything.
+    """Serve until SIGINT or SIGTERM, then close everything; at SIGHUP read the policy again and exchange it.
 
     Raises:
         PlantError: There is no such plant.
@@ -54,10 +57,17 @@ async def serve(settings: ServeSettings, *, as_json: bool = False) -> None:
     kind = find_plant(settings.plant)
     checked = checked_start(kind, settings.policy, image=settings.image, require_signed=settings.require_signed)
     strangers = TcpWire(limits=ServerLimits(requests_per_s=REQUESTS_PER_S, burst=BURST))
-    image, policy = checked.image, checked.policy
     nursery = new_nursery(settings.isolation)
     twin = Twin(
-        kind, image, policy, wire=TcpWire(), scada_wire=strangers, seed=settings.seed, live=True, nursery=nursery
+        kind,
+        checked.image,
+        checked.policy,
+        wire=TcpWire(),
+        scada_wire=strangers,
+        seed=settings.seed,
+        live=True,
+        nursery=nursery,
+        policy_version=checked.statement.version,
     )
     audit = ServedAudit(settings.out)
     pacer = Pacer([twin.clock], speed=settings.speed, on_instant=audit.drain)
@@ -70,14 +80,37 @@ async def serve(settings: ServeSettings, *, as_json: bool = False) -> None:
             checked.started()
             audit.open(twin)
             twin.start()
-            _tell(settings, twin, as_json=as_json)
-            await pacer.run(_FOREVER_NS)
+            exchange = PolicyExchange(
+                twin.controller,
+                policy_file(checked.image.folder, settings.policy),
+                checked,
+                require_signed=settings.require_signed,
+                tell=partial(_tell_exchange, as_json=as_json),
+            )
+            async with _at_hangup(exchange, pacer):
+                _tell(settings, twin, as_json=as_json)
+                await pacer.run(_FOREVER_NS)
     finally:
         audit.close(twin.clock.now_ns)
         with contextlib.suppress(ConnectionError):
             await twin.close()
         if nursery is not None:
             nursery.close()
+
+
+@contextlib.asynccontextmanager
+async def _at_hangup(exchange: PolicyExchange, pacer: Pacer) -> AsyncIterator[None]:
+    """While inside, SIGHUP exchanges the policy; the end of the terminal ends the serving."""
+    hangup = Hangup()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, lambda: pacer.stop() if hangup.is_the_end() else exchange.ask())
+    serving = loop.create_task(exchange.serve())
+    try:
+        yield
+    finally:
+        serving.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await serving
 
 
 @contextlib.contextmanager
@@ -109,6 +142,9 @@ def _tell(settings: ServeSettings, twin: Twin, *, as_json: bool) -> None:
             "plant": settings.plant,
             "policy": settings.policy,
             "policy_sha256": twin.policy.sha256,
+            "policy_version": twin.controller.kernel.in_force.policy_version,
+            "image_sha256": twin.image.sha256,
+            "pid": os.getpid(),
             "isolation": twin.isolation,
             "speed": settings.speed,
             "reproducible": False,
@@ -119,5 +155,15 @@ def _tell(settings: ServeSettings, twin: Twin, *, as_json: bool) -> None:
     print(f"{twin.kind.title}, {settings.policy} policy, at {settings.speed:g} times real time")
     print(f"  SCADA side  {endpoints['modbus']}")
     print(f"  plant side  {endpoints['field']} (the plant's own terminals; no policy stands before them)")
-    print("stop with Ctrl-C", file=sys.stderr)
+    print(
+        f"stop with Ctrl-C; `kill -HUP {os.getpid()}` exchanges the policy for what its file holds then",
+        file=sys.stderr,
+    )
     sys.stdout.flush()
+
+
+def _tell_exchange(exchanged: Exchanged, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(exchanged.as_json()), flush=True)
+    else:
+        print(exchanged, file=sys.stderr)

@@ -138,7 +138,7 @@ class Twin:
 
     Args:
         kind: Which plant.
-        image, policy: What its controller runs, and what is granted there.
+        image, policy: What its controller runs, and what is granted there at its start.
         wire: How the parts talk: TCP, or the same PDUs in memory.
         seed: For every random stream of this twin.
         settings: The plant's initial condition.
@@ -148,6 +148,7 @@ class Twin:
         nursery: Where the processes of the controller's tasks come from; left out, its tasks run in this process.
             Isolated tasks speak over TCP alone.
         capture: What is to keep the traffic of both wires; left out, nothing does.
+        policy_version: Of the policy, as it was signed.
 
     Attributes:
         links: Both wires, and what is wrong with them.
@@ -167,10 +168,12 @@ class Twin:
         scada_wire: Wire | None = None,
         nursery: Nursery | None = None,
         capture: Capture | None = None,
+        policy_version: int = 0,
     ) -> None:
         self.kind = kind
         self.image = image
         self.policy = policy
+        self._policy_version = policy_version
         self.wire = wire
         self.clock = Clock()
         self.streams = Streams(seed)
@@ -241,7 +244,7 @@ class Twin:
             PlantStation(self.plant), DeviceIdentity(f"{self.kind.name} field", REVISION), self._taps["field"]
         )
         self.field_endpoint = await self.wire.serve(terminals, host=FIELD_HOST, port=field_port)
-        identity = DeviceIdentity(f"{self.kind.name} controller", REVISION)
+        identity = DeviceIdentity(f"{self.kind.name} controller", REVISION, extended=lambda: self.controller.in_force)
         if self._nursery is None:
             self.scada_endpoint = await self._boot(identity, host, scada_port, journal)
         else:
@@ -310,7 +313,7 @@ class Twin:
     async def _boot(self, identity: DeviceIdentity, host: str, port: int, journal: Journal | None) -> Endpoint:
         """Boot the controller in this process, and serve what its gateway answers with."""
         client = self._field = await self._client("field", FIELD_HOST)
-        self.controller = Controller(self.image, self.policy, points=self.plant.points, clock=self.clock, field=client)
+        self.controller = self._controller(field=client)
         station = self.controller.station
         assert station is not None
         if journal is not None:
@@ -333,10 +336,19 @@ class Twin:
             nursery, field=wire, port=clients, identity=identity, limits=limits, journal=journal is not None
         )
         endpoint = clients.listen(host, port)
-        self.controller = Controller(
-            self.image, self.policy, points=self.plant.points, clock=self.clock, isolated=self.isolated
-        )
+        self.controller = self._controller(isolated=self.isolated)
         return endpoint
+
+    def _controller(self, *, field: ModbusClient | None = None, isolated: IsolatedTasks | None = None) -> Controller:
+        return Controller(
+            self.image,
+            self.policy,
+            points=self.plant.points,
+            clock=self.clock,
+            policy_version=self._policy_version,
+            field=field,
+            isolated=isolated,
+        )
 
     def _journalled(self, told: AskedOfGateway) -> Asked:
         peer = told.peer

@@ -20,10 +20,11 @@ _RETRY_NS: Final = 1_000_000_000  # a disk that is full is not tried again at ev
 
 @dataclass(frozen=True)
 class InForce:
-    """What a log is about: the hashes of image and policy (64 hexadecimal digits each)."""
+    """What a log is about: the hashes of image and policy (64 hexadecimal digits each), and the policy's version."""
 
     image_sha256: str
     policy_sha256: str
+    policy_version: int = 0
 
 
 @dataclass

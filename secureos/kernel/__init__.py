@@ -1,6 +1,7 @@
 """The kernel: tasks, channels, synchronous messages, and the one place where a verdict is asked for."""
 
 from secureos.kernel.errors import (
+    ExchangeRefused,
     HandleError,
     ImageError,
     KernelError,
@@ -20,6 +21,7 @@ __all__ = [
     "Answer",
     "Clock",
     "Connection",
+    "ExchangeRefused",
     "HandleError",
     "Image",
     "ImageError",

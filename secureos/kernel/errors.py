@@ -1,8 +1,9 @@
 """What can go wrong in the kernel.
 
 KernelError
-├── ImageError      init.yaml or an interface description is wrong; nothing was started
-└── StartRefused    the policy did not let a task start
+├── ImageError       init.yaml or an interface description is wrong; nothing was started
+├── StartRefused     the policy did not let a task start
+└── ExchangeRefused  another policy was offered, and the one in force stays
 
 TaskFault           a task did something that ends it; the kernel stops it and may start it again
 ├── TaskCrashed     its program raised, or its process died
@@ -27,6 +28,10 @@ class ImageError(KernelError):
 
 class StartRefused(KernelError):
     """A task was not allowed to start."""
+
+
+class ExchangeRefused(KernelError):
+    """Another policy was offered and not put in force; the message says why."""
 
 
 class TaskFault(Exception):

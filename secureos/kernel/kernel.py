@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any, Final, Protocol, TypeVar
 
-from secureos.audit import AuditLog
+from secureos.audit import AuditLog, InForce
 from secureos.kernel.activation import Activation
 from secureos.kernel.copies import NoMessageError, own_copy
 from secureos.kernel.errors import (
+    ExchangeRefused,
     HandleError,
     ImageError,
     KernelError,
@@ -71,6 +73,7 @@ class Kernel:
         audit: Where verdicts are recorded.
         host_errors: What devices raise that concerns the host and not the task: out of `activate` and `enter` it goes
             through to the host instead of counting as the task's crash.
+        policy_version: Which version of its policy this is, for the record.
 
     Attributes:
         tasks: By name, servers before their clients.
@@ -86,12 +89,14 @@ class Kernel:
         audit: AuditLog | None = None,
         *,
         host_errors: tuple[type[Exception], ...] = (),
+        policy_version: int = 0,
     ) -> None:
         self.image = image
         self.audit = audit if audit is not None else AuditLog()
         self.tasks: dict[str, Task] = {}
         self.on_failed: Callable[[str], None] = lambda _: None
         self._module = SecurityModule(policy)
+        self._policy_version = policy_version
         self._clock = clock
         self.host_errors = host_errors
         self._handles = Handles()
@@ -111,6 +116,16 @@ class Kernel:
     def chain(self) -> int:
         """The call chain under way; 0 between chains."""
         return self._chain
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self._module.policy
+
+    @property
+    def in_force(self) -> InForce:
+        """Image and policy in force, by their hashes."""
+        return InForce(self.image.sha256, self.policy.sha256, self._policy_version)
 
     @property
     def restarts(self) -> int:
@@ -134,9 +149,10 @@ class Kernel:
             PolicyError: The policy can refuse what must never be blocked.
             StartRefused: The policy did not let a task start.
         """
-        self._check_safety(self._module.policy)
+        self._check_safety(self.policy)
         grants = devices or {}
         self._check_host(programs, grants)
+        self._record_policy(f"policy `{self.policy.name}` is in force", self.in_force, granted=True)
         # The kernel starts itself and the initial task; a refusal of these ends the start as any other does.
         self._judge.execute(_KERNEL, _KERNEL, KERNEL_CLASS)
         self._judge.execute(_KERNEL, _INIT, INIT_CLASS)
@@ -198,18 +214,27 @@ class Kernel:
         task = self.tasks[name]
         self._stop(task, task.run, str(fault))
 
-    def swap(self, policy: Policy) -> None:
-        """Put another policy in force; objects that it declares alike keep their state.
+    def exchange_policy(self, policy: Policy, *, version: int = 0) -> None:
+        """Put another policy in force, all of it or nothing; objects that both declare alike keep their state.
+
+        The real product cannot do this. Which tests a policy has to pass before is the host's matter (`exchange.py`).
 
         Raises:
-            KernelError: A call chain is under way; the old policy stays.
-            PolicyError: The policy can refuse what must never be blocked; the old one stays.
+            KernelError: A call chain is under way.
+            ExchangeRefused: The audit cannot be written, the policy can refuse what must never be blocked, or it
+                cannot be put in force; the old one stays.
         """
         self._between_chains("a policy is put in force")
-        self._check_safety(policy)
-        self._module.swap(policy)
-        reason = f"the policy in force is {policy.sha256}"
-        self._judge.record(("policy", KERNEL_CLASS, "", "", ""), "kernel", reason, granted=True)
+        why = self._swapped(policy)
+        if why is not None:
+            self.keep_policy(why, InForce(self.image.sha256, policy.sha256, version))
+            raise ExchangeRefused(why)
+        self._policy_version = version
+        self._record_policy(f"policy `{policy.name}` is put in force in place of another", self.in_force, granted=True)
+
+    def keep_policy(self, why: str, offer: InForce | None = None) -> None:
+        """Record that another policy was offered, or could not even be read, and the one in force stays."""
+        self._record_policy(f"the policy in force stays: {short(why)}", offer, granted=False)
 
     def snapshot(self) -> dict[str, Any]:
         """Everything the kernel, the security module and the programs know, as plain values; between chains only."""
@@ -403,6 +428,23 @@ class Kernel:
             )
         carried = self._carry(message, route)
         return carried if isinstance(carried, Answer) else Answer(ReturnCode.OK)
+
+    # ---- the policy in force ---------------------------------------------------------------------------------------
+
+    def _swapped(self, policy: Policy) -> str | None:
+        """Put a policy in force; if that cannot be, why."""
+        if self.audit.failing is not None:
+            return f"nobody could know of the change afterwards: {self.audit.failing}"
+        try:
+            self._check_safety(policy)
+            self._module.swap(policy)
+        except Exception as failure:  # INVARIANT: half a policy is never in force
+            return f"policy `{policy.name}` cannot be put in force: {told(failure)}"
+        return None
+
+    def _record_policy(self, reason: str, about: InForce | None, *, granted: bool) -> None:
+        about_it = None if about is None else asdict(about)
+        self._judge.record(("policy", KERNEL_CLASS, "", "", ""), "kernel", reason, granted=granted, told=about_it)
 
     # ---- tasks at work, and their faults ---------------------------------------------------------------------------
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from secureos.audit import AuditLog
-from secureos.kernel import Clock, Image, Kernel, Program, TaskFault
+from secureos.kernel import Clock, ExchangeRefused, Image, Kernel, Program, TaskFault
 from secureos.policy import Policy
 from twin.controller.control_logic import ControlLogic
 from twin.controller.field_io import FieldIo
@@ -80,6 +81,7 @@ class Controller:
     Args:
         image: What was loaded from the plant's image folder.
         policy: What is granted; the same programs run under every policy.
+        policy_version: Which version of it this is.
         points: The plant's table of points.
         clock: The host's time.
         field: The wire to the plant, granted to field I/O alone.
@@ -97,13 +99,19 @@ class Controller:
         *,
         points: PointTable,
         clock: Clock,
+        policy_version: int = 0,
         field: ModbusClient | None = None,
         isolated: IsolatedTasks | None = None,
     ) -> None:
         # A wire that breaks is the host's trouble, and a refusal an answer to its client; neither is a task's crash.
-        self.kernel = Kernel(image, policy, clock, AuditLog(), host_errors=(FieldbusError,))
+        self.kernel = Kernel(
+            image, policy, clock, AuditLog(), host_errors=(FieldbusError,), policy_version=policy_version
+        )
         self.station: Station | None = None
+        self._isolated = isolated
+        self._offered: list[tuple[Policy, int, asyncio.Future[None]]] = []
         if isolated is not None:
+            isolated.port.tell_own(self.in_force)
             self.kernel.boot(isolated.programs(self.kernel, image, points))
             return
         programs: Mapping[str, Callable[[], Program]] = {
@@ -116,14 +124,45 @@ class Controller:
         self.kernel.boot(programs, devices)
         self.station = port
 
+    @property
+    def in_force(self) -> tuple[str, ...]:
+        """What anybody may read of it: the hashes of image and policy, and the policy's version."""
+        now = self.kernel.in_force
+        return (now.image_sha256, now.policy_sha256, str(now.policy_version))
+
+    def exchange_policy(self, policy: Policy, *, version: int = 0) -> asyncio.Future[None]:
+        """Put another policy in force at the beginning of the next scan; what is awaited is done then.
+
+        What is awaited raises `ExchangeRefused` if it cannot be; the old policy stays.
+        """
+        done = asyncio.get_running_loop().create_future()
+        self._offered.append((policy, version, done))
+        return done
+
+    def _put_in_force(self, policy: Policy, version: int, done: asyncio.Future[None]) -> None:
+        if done.cancelled():  # nobody wants it any more
+            return
+        try:
+            self.kernel.exchange_policy(policy, version=version)
+        except ExchangeRefused as refusal:
+            done.set_exception(refusal)
+            return
+        if self._isolated is not None:
+            self._isolated.port.tell_own(self.in_force)
+        done.set_result(None)
+
     async def scan(self) -> None:
         """One scan: read, report, execute, hand out, write. Nothing else happens in the instant it takes.
+
+        Before it, a policy that was offered is put in force.
 
         A task that is stopped is left out, and started again at the beginning of a scan when its wait is over.
 
         Raises:
             FieldbusError: The wire to the plant broke.
         """
+        while self._offered:
+            self._put_in_force(*self._offered.pop(0))
         self.kernel.tick()
         for task, phase in SCAN:
             await self.kernel.activate(task, phase)

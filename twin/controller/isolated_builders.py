@@ -51,9 +51,10 @@ def gateway(place: Place) -> Built:
     def tell(value: object) -> None:
         place.tell("modbus", value)
 
-    identity = DeviceIdentity(settings["product"], settings["revision"])
+    own: list[str] = []
+    identity = DeviceIdentity(settings["product"], settings["revision"], extended=lambda: own)
     port = ConnectionPort(
-        identity, ServerLimits(**settings["limits"]), tell=tell, journal=tell if settings["journal"] else None
+        identity, ServerLimits(**settings["limits"]), own=own, tell=tell, journal=tell if settings["journal"] else None
     )
     place.heard["modbus"] = port.take
     return Built(ModbusGateway(_points(place)), {"modbus": port})
@@ -70,15 +71,23 @@ class ConnectionPort:
     Args:
         identity: What function 43/14 tells.
         limits: Per connection; how many there may be is the host's matter.
+        own: The texts of the device's own objects, which the host says and may change.
         tell: Says to the host which connection ended.
         journal: Says to the host what was asked; left out, nobody wants to know.
     """
 
     def __init__(
-        self, identity: DeviceIdentity, limits: ServerLimits, *, tell: Tell, journal: Tell | None = None
+        self,
+        identity: DeviceIdentity,
+        limits: ServerLimits,
+        *,
+        own: list[str],
+        tell: Tell,
+        journal: Tell | None = None,
     ) -> None:
         self._identity = identity
         self._limits = limits
+        self._own = own
         self._tell = tell
         self._journal = journal
         self._beginning: set[asyncio.Task[Any]] = set()
@@ -89,7 +98,10 @@ class ConnectionPort:
         self._station = station if self._journal is None else _Telling(station, self._journal)
 
     def take(self, value: Mapping[str, Any], descriptor: int | None) -> None:
-        """Serve a connection that the host accepted."""
+        """Serve a connection that the host accepted, or learn what the device shall tell of itself."""
+        if descriptor is None:
+            self._own[:] = value["own"]
+            return
         peer = Peer(value["address"], value["port"], value["session"])
         connected = socket.socket(fileno=descriptor)
         connected.setblocking(False)

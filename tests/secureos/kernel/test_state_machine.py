@@ -167,7 +167,7 @@ class KernelMachine(RuleBasedStateMachine):
     @rule()
     def swap(self):
         self.model.poke = not self.model.poke
-        self.agree(lambda: None, lambda: self.peers.kernel.swap(self.policy()))
+        self.agree(lambda: None, lambda: self.peers.kernel.exchange_policy(self.policy()))
 
     @rule()
     def begin_anew_from_a_snapshot(self):

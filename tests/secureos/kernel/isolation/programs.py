@@ -321,6 +321,7 @@ class Hostile(Honest):
 
 
 def hostile(place):
+    place.heard["modbus"] = lambda *_: None  # whatever the host tells it
     link = place.tell.__self__._kernel.fileno()  # nothing is hidden from a program within its own process
     return Built(Hostile(place, link))
 
