@@ -7,13 +7,15 @@ at the end writes what came into the output image. A command changes the output 
 from __future__ import annotations
 
 from array import array
+from collections.abc import Awaitable, Sequence
+from itertools import chain
 from typing import Any
 
 from secureos.kernel import Reply, Request, System
 from twin.controller.codes import UNKNOWN_TAG
 from twin.controller.image_layout import ImageLayout, from_counts
 from twin.core.points import PointTable
-from twin.fieldbus import ModbusClient, RegisterMap
+from twin.fieldbus import Block, ModbusClient, RegisterMap
 
 
 class FieldIo:
@@ -28,6 +30,8 @@ class FieldIo:
         self._map = RegisterMap(points.side("field"))
         self._writable = {p.tag: p for p in self._map.points if p.writable}
         self._cells = array("H", bytes(2 * self._layout.size))
+        self._blocks: list[Sequence[int]] = []  # as last read; cells and values are made of them
+        self._values = array("i")
         self._read_at_ns = 0
         # The output image. A point stands in it once, however often it is commanded within a scan, so it is bounded.
         self._pending: dict[str, int] = {}
@@ -59,16 +63,18 @@ class FieldIo:
 
     async def _read_inputs(self) -> None:
         """Beginning of a scan: read the plant's blocks, then report what the policy weighs."""
-        cells = array("H")
-        for block in self._layout.blocks:
-            read = self._client.read_bits if block.table == "discrete" else self._client.read_registers
-            cells.extend(await read(block.table, block.address, block.count, unit=block.unit))
-        self._cells = cells
+        blocks = [await self._read(block) for block in self._layout.blocks]
         self._read_at_ns = self._system.now_ns
+        if blocks != self._blocks:  # a plant's transmitters change more slowly than a controller scans
+            self._blocks = blocks
+            self._cells = array("H", chain.from_iterable(blocks))
+            self._values = array("i", [self._layout.counts(tag, self._cells) for tag in self._reported])
         if self._reported:
-            counts = self._layout.counts
-            values = array("i", [counts(tag, cells) for tag in self._reported])
-            self._system.report("Report", {"tags": self._reported, "values": values, "quality": self._quality})
+            self._system.report("Report", {"tags": self._reported, "values": self._values, "quality": self._quality})
+
+    def _read(self, block: Block) -> Awaitable[Sequence[int]]:
+        read = self._client.read_bits if block.table == "discrete" else self._client.read_registers
+        return read(block.table, block.address, block.count, unit=block.unit)
 
     async def _write_outputs(self) -> None:
         """End of a scan: one write for each change in the output image, in the order in which they came."""
@@ -102,6 +108,6 @@ class FieldIo:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what `snapshot` gave."""
-        self._cells = array("H", state["cells"])
+        self._blocks, self._cells = [], array("H", state["cells"])
         self._read_at_ns = state["read_at_ns"]
         self._pending = dict(state["pending"])

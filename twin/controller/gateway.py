@@ -30,6 +30,7 @@ class ModbusGateway:
     def __init__(self, points: PointTable) -> None:
         self._layout = ImageLayout(points)
         self._bank = RegisterBank(RegisterMap(points.side("scada")))
+        self._shown = array("H")  # the image that was last copied; most scans bring the same one
 
     def start(self, system: System) -> None:
         """Begin to answer on the port that the host granted."""
@@ -49,6 +50,9 @@ class ModbusGateway:
         if not answer.ok:
             return
         cells = answer.fields["cells"]
+        if cells == self._shown:
+            return
+        self._shown = cells
         offset = 0
         for block in self._layout.blocks:
             self._bank.load(block, cells[offset : offset + block.count])
@@ -89,6 +93,7 @@ class ModbusGateway:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over what `snapshot` gave."""
+        self._shown = array("H")
         for block, cells in zip(self._layout.blocks, state["cells"], strict=True):
             self._bank.load(block, cells)
 
