@@ -8,7 +8,7 @@ anew.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
 from twin.fieldbus import Value
@@ -124,7 +124,7 @@ class Alarm:
     def as_values(self) -> dict[str, Any]:
         """All but the definition, as plain values."""
         return {
-            "condition": [self.condition.active, self.condition.since_ns, self.condition.began_ns],
+            "condition": asdict(self.condition),
             "state": self.state,
             "covers": {name: [cover.by, cover.reason, cover.until_ns] for name, cover in self.covers.items()},
             "first_out": self.first_out,
@@ -134,7 +134,7 @@ class Alarm:
 
     def take(self, values: dict[str, Any]) -> None:
         """Take over what `as_values` gave."""
-        self.condition = Condition(*values["condition"])
+        self.condition = Condition(**values["condition"])
         self.state = values["state"]
         self.covers = {name: Cover(*cover) for name, cover in values["covers"].items()}
         self.first_out, self.raised_ns, self.value = values["first_out"], values["raised_ns"], values["value"]

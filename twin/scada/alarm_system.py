@@ -185,6 +185,8 @@ class AlarmSystem:
             if not known:
                 alarm.condition.hold()
                 continue
+            if alarm.condition.settled and alarm.value == reading.value:
+                continue  # the same value says the same
             alarm.value = reading.value
             was = alarm.condition.active
             alarm.condition.take(alarm.definition, reading.value, reading.at_ns)

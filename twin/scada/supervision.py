@@ -63,7 +63,7 @@ class Supervision:
         """Take in what a poll gave, by tag; call it with nothing when a poll gave nothing, so that time goes on."""
         self.board.take(at_ns, readings)
         nothing_heard = Reading(self.board.is_stale(at_ns), "good", at_ns)
-        self.alarms.observe(at_ns, {**self.board.marked(at_ns), NOTHING_HEARD.tag: nothing_heard})
+        self.alarms.observe(at_ns, {**readings, NOTHING_HEARD.tag: nothing_heard})
         if self.historian is not None:
             self.historian.add(readings)
 
