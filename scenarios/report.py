@@ -113,7 +113,7 @@ def _residual(comparison: Comparison) -> dict[str, Any]:
     stops: dict[str, list[Answered]] = {}
     for one in answers:
         if not one.granted:
-            stops.setdefault(one.rule, []).append(one)
+            stops.setdefault(one.rule or one.answer, []).append(one)
     return {"granted": [(one, _lost_mw(run, one)) for one in answers if one.granted], "stops": stops}
 
 
