@@ -44,8 +44,9 @@ coverage: $(VENV)/.dev ## which branches of secureos the tests reach; the policy
 bench: $(VENV)/.dev    ## speed, as ratios measured in one run (other policy engines join once `.[bench]` is installed)
 	$(BIN)/python -m tests.bench
 
-fuzz: $(VENV)/.dev     ## the policy engine against a plain reading of the language (ARGS="SECONDS SEED JOBS")
+fuzz: $(VENV)/.dev     ## the policy engine against a plain reading (ARGS="SECONDS SEED JOBS"), then hostile bytes
 	$(BIN)/python -m tests.fuzz $(ARGS)
+	$(BIN)/python -m tests.fuzz.modbus
 
 picture: $(VENV)/.dev  ## make the README's picture anew (needs Chromium)
 	$(BIN)/python -m tests.picture
