@@ -102,6 +102,8 @@ class Drive:
             raise RuntimeError("told to crash")
         if request.fields.get("unit") == "error":
             return Reply({"code": 7}, error=True)
+        if request.fields.get("unit") == "tell":
+            self.told = self.system.report("Report", {"bound": "high", "value": 7})
         was = self.rpm
         if request.method == "Set":
             self.rpm = request.fields["rpm"]

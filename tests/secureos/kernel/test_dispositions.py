@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 from datetime import date
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secureos.kernel import ImageError, ReturnCode
-from secureos.kernel.dispositions import MAX_ACTUATORS
+from secureos.kernel.dispositions import MAX_ACTUATORS, told_of
 from tests.secureos.kernel.drives import NEVER, OTHERS, POLICY, STOP, USES, Plant, denial
 
 CLAMP = denial("clamp", 'field = "rpm"', "fallback = { rpm = 0 }")
@@ -409,3 +410,21 @@ def test_a_failing_audit_never_holds_up_what_is_never_blocked(plant, reaction):
     drive.report(high=90)
     drive.kernel.audit.fail(None)
     assert drive.set(50).ok
+
+
+# ---- small things --------------------------------------------------------------------------------------------------
+
+
+def test_a_result_says_altered_or_deferred_or_neither():
+    assert [told_of(Counter(counts)) for counts in ({}, {"deny": 2}, {"hold": 1}, {"released": 1})] == [""] * 4
+    assert told_of(Counter({"defer": 1, "released": 1})) == "deferred"
+    assert [told_of(Counter({act: 1})) for act in ("clamp", "fallback", "substitute")] == ["altered"] * 3
+
+
+def test_a_report_from_within_a_request_belongs_to_its_chain(plant):
+    drive = plant()
+    assert drive.set(3, unit="tell").ok
+    assert drive.programs["drive"].told.ok
+    assert {r.chain for r in drive.kernel.audit.records if r.method == "Set"} == {1}
+    assert drive.kernel.snapshot()["last_chain"] == 1
+    assert not drive.set(8).ok

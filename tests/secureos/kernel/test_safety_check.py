@@ -1,13 +1,18 @@
 """A policy that can refuse what is never blocked is not put in force; the mistake names the rule and the entry."""
 
+from datetime import date
+
 import pytest
 
 from secureos.kernel import load_image
+from secureos.kernel.boot_checks import Trust, boot_checks
+from secureos.kernel.errors import ExchangeRefused, ImageError
 from secureos.kernel.safety_check import check_safety
 from secureos.kernel.safety_file import read_safety
 from secureos.policy import PolicyError, compile_policy
 from secureos.xdl.source import source_from_text
-from tests.secureos.kernel.drives import FILES, NEVER, POLICY, STOP, USES, Plant
+from tests.secureos.kernel.drives import FILES, NEVER, POLICY, STOP, USES, Plant, denial
+from tests.secureos.kernel.images import Other, Program
 
 ALL = USES + "request { grant () }\n"
 REPORTS = """
@@ -151,8 +156,36 @@ def test_a_kernel_neither_boots_nor_takes_over_such_a_policy(tmp_path):
         Plant(tmp_path, NEVER, POLICY + "request { deny () }\n")
     plant = Plant(tmp_path, NEVER)
     bad = compile_policy(source_from_text(POLICY + "request { deny () }\n"), plant.image.catalogue)
-    with pytest.raises(PolicyError, match="never blocked"):
-        plant.kernel.swap(bad)
+    with pytest.raises(ExchangeRefused, match="never blocked"):
+        plant.kernel.exchange_policy(bad)
     assert plant.call("Read").ok
-    plant.kernel.swap(compile_policy(source_from_text(ALL), plant.image.catalogue))
+    plant.kernel.exchange_policy(compile_policy(source_from_text(ALL), plant.image.catalogue))
     assert plant.set(5000).ok
+
+
+class Third(Program):
+    """Of the same source as the others."""
+
+
+@pytest.fixture
+def started(tmp_path, monkeypatch):
+    def start(policy, safety):
+        for name, text in {**FILES, "safety.toml": safety, "plant.psl": policy}.items():
+            (tmp_path / name).write_text(text)
+        monkeypatch.setenv("HOLDFAST_HOME", str(tmp_path / "state"))
+        programs = {"panel": Program, "drive": Other, "logger": Third}
+        trust = Trust(date(2030, 6, 15))
+        return boot_checks(tmp_path, tmp_path / "plant.psl", name="plant", programs=programs, trust=trust)
+
+    return start
+
+
+def test_nothing_is_verified_for_a_start_that_must_not_be(started):
+    with pytest.raises(PolicyError, match="never blocked"):
+        started(POLICY + "request { deny () }\n", NEVER)
+    with pytest.raises(ImageError, match="until 2030-06-14 only"):
+        started(POLICY, denial("observe", "until = 2030-06-14"))
+
+
+def test_a_start_says_which_day_it_is(started):
+    assert started(POLICY, denial("observe", "until = 2030-06-15")).image.safety.today == date(2030, 6, 15)
