@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
@@ -30,6 +30,7 @@ class Decision:
         whole: Whether it takes the event as last argument.
         extract: Takes the fields, in their order, out of a message.
         verdicts: The verdict if all grant, by audit level, where it depends on nothing else.
+        chooses: Whether a `choice` is among the rules: which rules are asked then depends on the event.
     """
 
     rules: tuple[Rule, ...]
@@ -37,11 +38,10 @@ class Decision:
     whole: bool
     extract: Extract
     verdicts: dict[int, Verdict] | None = None
+    chooses: bool = field(init=False)
 
-    @property
-    def chooses(self) -> bool:
-        """Whether a `choice` is among the rules: which rules are asked then depends on the event."""
-        return any(rule.operation == CHOICE for rule in self.rules)
+    def __post_init__(self) -> None:
+        self.chooses = any(rule.operation == CHOICE for rule in self.rules)
 
 
 @lru_cache(maxsize=1024)
@@ -50,7 +50,10 @@ def extractor(fields: tuple[Parameter, ...]) -> Extract:
     names = [field.name for field in fields]
     if len(names) > 1:
         return itemgetter(*names)
-    return lambda message: tuple(message[name] for name in names)
+    if names:
+        (name,) = names
+        return lambda message: (message[name],)
+    return lambda _: ()
 
 
 def described(key: Key, classes: Mapping[str, TaskClass]) -> tuple[Method, Interface, str | None] | None:

@@ -46,7 +46,7 @@ class VerdictMaker:
 
         What counts is the level that the event leaves; one of its own rules may set it.
         """
-        return self._ever_wanting and found.chooses
+        return found.chooses and self._ever_wanting
 
     def granted(self, found: Decision, event: Event, said: Sequence[Said] | None = None) -> Verdict:
         """All rules granted; the verdict is the same object again where nothing but the level can change it.

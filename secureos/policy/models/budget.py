@@ -142,6 +142,7 @@ class Budget(Model):
             for contact in sorted({weigh.until for weigh in weighs.values() if weigh.until is not None})
         }
         self._watch = Watch(self._contacts)
+        self._calm: tuple[object, ...] | None = None  # with which report and state nothing came of the report
         # The state is replaced, never changed in place: taking an effect back is putting the old value back.
         self._opened: frozenset[str] = frozenset()  # contacts that read 0 since their points were spent
         self._entries: tuple[Entry, ...] = ()
@@ -190,17 +191,22 @@ class Budget(Model):
     def _observe(
         self, event: Event, undo: Undo, points: Sequence[str], values: Sequence[int], quality: Sequence[int]
     ) -> str | None:
-        why = self._measured.observe(event, undo, points, values, quality)
-        if why is None:
-            self._positions.follow(undo)
-            self._give_back(undo)
+        measured, positions = self._measured, self._positions
+        why = measured.observe(event, undo, points, values, quality)
+        # At most scans the plant says the same again, and if nothing came of it before, nothing does now.
+        if why is None and (measured.latest, positions.since, self._opened) != self._calm:
+            news = (positions.follow(undo), self._give_back(undo))
+            self._calm = None if any(news) else (measured.latest, positions.since, self._opened)
         return why
 
-    def _give_back(self, undo: Undo) -> None:
-        """What is still outstanding for points whose contact was reported 0 after a spending, and now 1."""
+    def _give_back(self, undo: Undo) -> bool:
+        """What is still outstanding for points whose contact was reported 0 after a spending, and now 1.
+
+        Whether there is news of any contact.
+        """
         new = self._watch.rows(self._measured.latest, self._opened)
         if not new:
-            return
+            return False
         opened, entries = self._opened, self._entries
         for point, value in new:
             if value and point in opened:
@@ -208,6 +214,7 @@ class Budget(Model):
             opened = opened | {point} if value == 0 else opened - {point}
         self._replace(undo, opened, entries)
         self._watch.left(self._opened)
+        return True
 
     def _spend(self, event: Event, undo: Undo, points: Sequence[str], values: Sequence[int]) -> str | None:
         if len(points) != len(values):

@@ -33,6 +33,9 @@ class Positions:
         measured: Where the reports are kept; its points must hold the contacts.
         contacts: Which ones are followed.
         settle_ms: Longer than a command takes to show in the reports.
+
+    Attributes:
+        since: What each contact reads, and since when; replaced, never changed in place.
     """
 
     def __init__(self, measured: Measurements, contacts: Iterable[str], *, settle_ms: int) -> None:
@@ -40,23 +43,24 @@ class Positions:
         self._contacts = frozenset(contacts)
         self._watch = Watch(self._contacts)
         self._settle_ns = settle_ms * NS_PER_MS
-        self._since: Mapping[str, Since] = {}  # replaced, never changed in place
+        self.since: Mapping[str, Since] = {}
         self._commanded: dict[str, int] = {}
 
-    def follow(self, undo: Undo) -> None:
-        """Take over the report that `measured` has just taken over."""
-        new = self._watch.rows(self._measured.latest, self._since)
+    def follow(self, undo: Undo) -> bool:
+        """Take over the report that `measured` has just taken over; whether there is news of any contact."""
+        new = self._watch.rows(self._measured.latest, self.since)
         if not new:
-            return
+            return False
         changed = {
             contact: Since(self._measured.latest_ns, value)
             for contact, value in dict(new).items()  # of two rows on one contact, the later
-            if contact not in self._since or self._since[contact].value != value
+            if contact not in self.since or self.since[contact].value != value
         }
         if changed:
-            undo.append(partial(self._put, self._since))
-            self._put({**self._since, **changed})
-        self._watch.left(self._since)
+            undo.append(partial(self._put, self.since))
+            self._put({**self.since, **changed})
+        self._watch.left(self.since)
+        return True
 
     def command(self, event: Event, undo: Undo, contact: str) -> None:
         """A command that moves this equipment was granted."""
@@ -67,7 +71,7 @@ class Positions:
         value = self._measured.read(contact, at_ns)
         if isinstance(value, str):
             return "moving", value
-        settled_ns = max(self._since[contact].at_ns, self._commanded.get(contact, 0)) + self._settle_ns
+        settled_ns = max(self.since[contact].at_ns, self._commanded.get(contact, 0)) + self._settle_ns
         if at_ns < settled_ns:
             return "moving", ""
         return ("closed" if value else "open"), ""
@@ -76,7 +80,7 @@ class Positions:
         """Reports, since when, and when commanded."""
         return {
             "reports": self._measured.snapshot(self._contacts),
-            "since": {contact: list(self._since[contact]) for contact in sorted(self._since)},
+            "since": {contact: list(self.since[contact]) for contact in sorted(self.since)},
             "commanded": dict(sorted(self._commanded.items())),
         }
 
@@ -87,4 +91,4 @@ class Positions:
         self._commanded.update(state["commanded"])
 
     def _put(self, since: Mapping[str, Since]) -> None:
-        self._since = since
+        self.since = since
