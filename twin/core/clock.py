@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
@@ -44,7 +44,7 @@ class Phase(IntEnum):
     RECORD = 40
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One row of the agenda.
 
@@ -201,7 +201,8 @@ class Clock:
         if entry is not fired:  # cancelled, or entered again since
             return
         if entry.period_ns:
-            again = replace(entry, due_ns=entry.due_ns + entry.period_ns)
+            due_ns = entry.due_ns + entry.period_ns
+            again = Entry(entry.order, due_ns, entry.phase, entry.name, entry.payload, entry.period_ns)
             self._agenda[entry.order] = again
             self._schedule(again)
         else:

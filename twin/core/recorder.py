@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from twin.core.clock import NS_PER_S
 
 Kind = Literal["truth", "measured", "event"]
+
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,7 @@ class Row:
 
     def canonical(self) -> bytes:
         """The bytes that are hashed: compact JSON, keys sorted, numbers in their shortest exact form."""
-        return json.dumps(
-            [self.kind, self.at_ns, self.values], sort_keys=True, separators=(",", ":"), allow_nan=False
-        ).encode()
+        return _CANONICAL.encode([self.kind, self.at_ns, self.values]).encode()
 
 
 class Recorder:
