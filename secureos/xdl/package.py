@@ -14,6 +14,7 @@ from secureos.xdl.model import Interface, Method
 from secureos.xdl.source import Diagnostic, PolicyError, Span, near
 from secureos.xdl.types import (
     INTEGERS,
+    MAX_BYTES_TOGETHER,
     MAX_DEPTH,
     MAX_WEIGHT,
     ArrayType,
@@ -28,10 +29,11 @@ from secureos.xdl.types import (
     StructType,
     UnionType,
     is_too_large,
+    least_bytes,
 )
 
-MAX_LIMIT: Final = 1 << 24
-"""No field is longer: a whole message holds at most 16 MiB."""
+MAX_LIMIT: Final = MAX_BYTES_TOGETHER
+"""No field is longer, for a whole message holds no more."""
 
 _DIRECTIONS: Final = ("in", "out", "error")
 
@@ -163,6 +165,7 @@ class PackageReader:
             reached = _DIRECTIONS.index(word)
             self._distinct(parameter, by_direction[word], "parameter")
             by_direction[word][self.text(parameter)] = Parameter(self.text(parameter), self._type(package, of_type))
+            self._held(parameter, (field.type for field in by_direction[word].values()))
         inputs, outputs, errors = (tuple(by_direction[direction].values()) for direction in _DIRECTIONS)
         return Method(package.name, self.text(name), number, inputs, outputs, errors)
 
@@ -172,7 +175,13 @@ class PackageReader:
     def _bounded(self, part: Tree[Token], kind: FieldType) -> FieldType:
         if is_too_large(kind):
             self._fail(part, f"a type has at most {MAX_DEPTH} levels and {MAX_WEIGHT} parts")
+        self._held(part, (kind,))
         return kind
+
+    def _held(self, part: Tree[Token], kinds: Iterable[FieldType]) -> None:
+        """Whether some fields together fit a message."""
+        if sum(map(least_bytes, kinds)) > MAX_BYTES_TOGETHER:
+            self._fail(part, f"this takes more than {MAX_BYTES_TOGETHER} bytes; no message holds more")
 
     def _written_type(self, package: Package, part: Tree[Token]) -> FieldType:
         inner = trees(part)

@@ -142,6 +142,31 @@ def is_too_large(kind: FieldType) -> bool:
     return False
 
 
+MAX_BYTES_TOGETHER: Final = 1 << 24
+"""No field and no message takes more: 16 MiB."""
+
+_DESCRIPTOR_BYTES: Final = 8
+"""Of what lies in the arena the constant part holds an offset and a size; a handle takes as much."""
+
+
+def least_bytes(kind: FieldType) -> int:
+    """How many bytes every value of a type takes; runs of changing length count with their descriptor alone.
+
+    Arrays of arrays multiply: thirty short lines describe more than any memory holds. The type is not too large in
+    the sense of `is_too_large`.
+    """
+    match kind:
+        case IntegerType():
+            return (kind.high - kind.low).bit_length() // 8
+        case ArrayType():
+            return kind.count * least_bytes(kind.item)
+        case StructType():
+            return sum(least_bytes(field.type) for field in kind.fields)
+        case UnionType():
+            return max(least_bytes(field.type) for field in kind.fields)
+    return _DESCRIPTOR_BYTES
+
+
 INTEGERS: Final[dict[str, IntegerType]] = {
     **{f"UInt{bits}": IntegerType(f"UInt{bits}", 0, 2**bits - 1) for bits in (8, 16, 32, 64)},
     **{f"SInt{bits}": IntegerType(f"SInt{bits}", -(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},

@@ -319,6 +319,24 @@ def test_what_a_few_lines_describe_is_bounded(tmp_path):
     assert "a class has at most 1024 component instances" in messages(lambda: catalogue.task_class("D"))
 
 
+def test_no_type_and_no_message_takes_more_than_16_mib(tmp_path):
+    arrays = "".join(f"typedef array<T{n}, 100> T{n + 1};\n" for n in range(20))
+    pair = "struct Pair { array<UInt64, 1048576> a; array<UInt64, 1048576> b; }"
+    fields = ", ".join(f"in array<SInt32, 1048576> a{n}" for n in range(5))
+    catalogue = write(
+        tmp_path,
+        A__idl=f"package A typedef UInt8 T0;\n{arrays}",
+        B__idl=f"package B {pair} struct Four {{ Pair a; Pair b; }}",
+        C__idl=f"package C interface {{ Send({fields}); }}",
+        D__idl=f"package D {pair} union Either {{ Pair a; UInt8 b; }}\ntypedef array<UInt8, 16777216> Whole;\n"
+        "typedef sequence<array<Either, 1>, 16777216> Many; struct S { Handle a; bytes<16777216> b; }",
+    )
+    for package in "ABC":
+        told = messages(lambda name=package: catalogue.package(name))
+        assert told[0] == "this takes more than 16777216 bytes; no message holds more"
+    assert catalogue.package("D").types.keys() >= {"Either", "Whole", "Many", "S"}
+
+
 def test_many_imports_of_one_another_stay_small(tmp_path):
     files = {f"P{n}__idl": f"package P{n} import P{n + 1} typedef UInt8 T{n};" for n in range(25)}
     catalogue = write(tmp_path, P25__idl="package P25 typedef UInt8 T25;", **files)
