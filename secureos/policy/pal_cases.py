@@ -210,8 +210,7 @@ class _Preparation:
     def _fields(self, given: psl.DictionaryLiteral, known: Sequence[Parameter], where: str) -> dict[str, Any]:
         types = {parameter.name: parameter.type for parameter in known}
         message = default_message(known)
-        for entry in given.entries:
-            name = str(entry.key)
+        for name, entry in _distinct(given).items():
             if name not in types:
                 raise _mistake(entry.span, f"{where} has no field `{name}`{near(name, types)}")
             message[name] = self._value(entry.value, types[name], name)
@@ -254,7 +253,7 @@ class _Preparation:
             case psl.Path() if given.text in self._sids:
                 return {"handle": self._sid(given.text, None), "rights": 0}
             case psl.DictionaryLiteral():
-                parts = {str(entry.key): entry.value for entry in given.entries}
+                parts = {name: entry.value for name, entry in _distinct(given).items()}
                 if parts.keys() <= {"handle", "rights"}:
                     rights = self._value(parts["rights"], _RIGHTS, "rights") if "rights" in parts else 0
                     inner = self._handle(parts["handle"], name) if "handle" in parts else {"handle": 0}
@@ -303,9 +302,20 @@ def _literal(given: psl.Expression) -> Any:  # noqa: ANN401
             return value
         case psl.ListLiteral(items):
             return [_literal(item) for item in items]
-        case psl.DictionaryLiteral(entries):
-            return {str(entry.key): _literal(entry.value) for entry in entries}
+        case psl.DictionaryLiteral():
+            return {name: _literal(entry.value) for name, entry in _distinct(given).items()}
     raise _mistake(given.span, "an integer, a text, a list or a dictionary is due here")
+
+
+def _distinct(given: psl.DictionaryLiteral) -> dict[str, psl.Entry]:
+    """The entries of a dictionary by their keys, each of which stands there once."""
+    found: dict[str, psl.Entry] = {}
+    for entry in given.entries:
+        name = str(entry.key)
+        if name in found:
+            raise _mistake(entry.span, f"`{name}` is given twice")
+        found[name] = entry
+    return found
 
 
 def _mistake(span: Span, message: str) -> PolicyError:

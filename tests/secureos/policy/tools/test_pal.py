@@ -176,6 +176,9 @@ def test_a_label_lets_time_pass(prepared):
         ("lab.Client ~> lab.Driver:outputs.Set { handle : { right : 1 } }", "is a handle; a SID, a process"),
         ("p <- request dst=lab.Driver method=Put", "`p <-` names the process that an `execute` with `dst` starts"),
         ("p <- execute src=Einit", "`p <-` names the process"),
+        ("lab.Client ~> lab.Driver:valve.log.Put { level : 1, level : 2 }", "`level` is given twice"),
+        ("lab.Client ~> lab.Driver:outputs.Set { head : { code : 1, code : 1 } }", "`code` is given twice"),
+        ("lab.Client ~> lab.Driver:outputs.Set { handle : { rights : 1, rights : 2 } }", "`rights` is given twice"),
         ("security src=lab.Driver dst=lab.Client", "`security` events have no `dst`"),
     ],
 )
@@ -361,6 +364,7 @@ def test_what_is_not_described_takes_any_message(opaque, pal):
     ("case", "message"),
     [
         ("request src=lab.Client dst=kl.VfsNet", "not described at hand; name `endpoint` and `method`"),
+        ("lab.Client ~> kl.VfsNet:net.Send { size : 1, size : 2 }", "`size` is given twice"),
         ("lab.Client ~> kl.VfsNet:net.Send { size : a }", "an integer, a text, a list or a dictionary is due here"),
     ],
 )
