@@ -64,8 +64,8 @@ class DecisionTable:
 
     def _unknown(self, key: Key) -> str | None:
         kind, src, dst, endpoint, method = key
-        for name in (src, dst):
-            if name is not None and name not in self._policy.classes:
+        for name in (src,) if dst is None else (src, dst):
+            if name not in self._policy.classes:
                 return f"class `{name}` is not part of this policy"
         if (dst is None) != (kind == "security"):
             return f"a `{kind}` event {'has no' if dst is None else 'has a'} destination"

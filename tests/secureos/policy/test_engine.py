@@ -77,6 +77,7 @@ def test_what_the_policy_does_not_know_is_denied(engine, write, report):
     module = engine("request { grant () } security { grant () } execute { grant () }")
     for changed, why in [
         ({"src": "lab.Other"}, "class `lab.Other` is not part of this policy"),
+        ({"src": None}, "class `None` is not part of this policy"),
         ({"dst": "lab.Other"}, "class `lab.Other` is not part of this policy"),
         ({"dst": None}, "a `request` event has no destination"),
         ({"endpoint": "nope"}, "there is no method `nope.Write` to speak of"),
