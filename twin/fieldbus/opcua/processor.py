@@ -194,12 +194,7 @@ class Processor(UaProcessor):
             raise ChannelError("BadTcpMessageTypeInvalid")  # an OPN is one chunk
         sequence = message.SequenceHeader()
         request = struct_from_binary(ua.OpenSecureChannelRequest, StrictBuffer(bytes(message.body())))
-        try:
-            self._judge(message.SecurityHeader(), request.Parameters, renewal=renewal)
-        except (CertificateRefused, ChannelError) as refused:
-            # The client proved to hold its key, so it is told by a fault in an answer that is signed.
-            self._fault(status(refused.code), request.RequestHeader, sequence, ua.MessageType.SecureOpen)
-            return False
+        self._judge(message.SecurityHeader(), request.Parameters, renewal=renewal)
         self._grant(request, sequence)
         return True
 
@@ -251,17 +246,11 @@ class Processor(UaProcessor):
             self._fault(status("BadInternalError"), header, seqhdr)
         return True
 
-    def _fault(
-        self,
-        code: ua.StatusCode,
-        header: ua.RequestHeader,
-        sequence: Any,  # noqa: ANN401
-        kind: bytes = ua.MessageType.SecureMessage,
-    ) -> None:
+    def _fault(self, code: ua.StatusCode, header: ua.RequestHeader, sequence: Any) -> None:  # noqa: ANN401
         self._door.served.stats.faults += 1
         response = ua.ServiceFault()
         response.ResponseHeader.ServiceResult = code
-        self.send_response(header.RequestHandle, sequence, response, kind)
+        self.send_response(header.RequestHandle, sequence, response)
 
     def send_response(
         self,
