@@ -43,7 +43,7 @@ class OpcUaLimits:
     message_bytes: int = 262_144
     requests_per_s: float | None = None
     burst: int = 100
-    operations: int = 2_000
+    operations: int = 1_000
     subscriptions: int = 16
     monitored_items: int = 4_000
     queue: int = 100

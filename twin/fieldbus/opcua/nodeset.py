@@ -11,7 +11,12 @@ from asyncua.common.xmlexporter import XmlExporter
 from twin.fieldbus.opcua.nodes import PLANT_NAMESPACE
 
 _SCHEMA: Final = "http://opcfoundation.org/UA/2011/03/UANodeSet.xsd"
-_STANDARD: Final = "http://opcfoundation.org/UA/"
+# All types used here are in version 1.04 of the standard, and in every one since.
+_STANDARD: Final = {
+    "ModelUri": "http://opcfoundation.org/UA/",
+    "Version": "1.04",
+    "PublicationDate": "2019-05-01T00:00:00Z",
+}
 
 
 async def nodeset(server: Any, namespace: str, date: datetime) -> str:  # noqa: ANN401
@@ -30,7 +35,7 @@ async def nodeset(server: Any, namespace: str, date: datetime) -> str:  # noqa: 
     models = ElementTree.Element("Models")
     published = date.strftime("%Y-%m-%dT%H:%M:%SZ")
     model = ElementTree.SubElement(models, "Model", ModelUri=namespace, Version="1.0.0", PublicationDate=published)
-    ElementTree.SubElement(model, "RequiredModel", ModelUri=_STANDARD)
+    ElementTree.SubElement(model, "RequiredModel", _STANDARD)
     root.insert(1, models)
     root.set("xmlns", _SCHEMA)
     ElementTree.indent(root)

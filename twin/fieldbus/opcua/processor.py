@@ -23,7 +23,7 @@ from twin.fieldbus.opcua.certificates import CertificateRefused
 from twin.fieldbus.opcua.codes import fault, status
 from twin.fieldbus.opcua.door import Door
 from twin.fieldbus.opcua.internal import GuardedServer
-from twin.fieldbus.opcua.seam import StrictBuffer, service
+from twin.fieldbus.opcua.seam import READS_BEFORE_ACTIVATION, READS_PER_MESSAGE, StrictBuffer, service
 from twin.fieldbus.opcua.services import SERVICES, Service
 from twin.fieldbus.opcua.session import Session
 
@@ -229,7 +229,8 @@ class Processor(UaProcessor):
 
     async def process_message(self, seqhdr: Any, body: Any) -> bool:  # noqa: ANN401
         """Answer one whole message."""
-        content = StrictBuffer(bytes(body))
+        reads = READS_PER_MESSAGE if self.activated else READS_BEFORE_ACTIVATION
+        content = StrictBuffer(bytes(body), reads=[reads])
         stats = self._door.served.stats
         stats.requests += 1
         try:
