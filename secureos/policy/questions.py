@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any, Final, get_args
+from typing import Any, Final, NoReturn, get_args
 
 from secureos.policy.candidates import Candidate, UnknownNames, selected, sids_of
 from secureos.policy.samples import default_message
@@ -112,12 +112,33 @@ def message_from_json(text: str) -> Mapping[str, Any]:
         UnknownNames: It is no JSON dictionary.
     """
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError) as failure:
         raise UnknownNames([f"the message is no JSON: {failure}"]) from None
     if not isinstance(value, dict):
         raise UnknownNames(['a message is a dictionary of fields, e.g. {"session": 7}'])
     return value
+
+
+def _distinct(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """An object in which each name stands once: of two values nobody could say which is meant."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            message = f"`{name[:40]}` is given twice"
+            raise ValueError(message)
+        found[name] = value
+    return found
+
+
+def _no_number(word: str) -> NoReturn:
+    message = f"`{word}` is no number"
+    raise ValueError(message)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if isfinite(value) else _no_number(text[:40])
 
 
 def questions_from_lines(lines: Iterable[str]) -> list[Question]:

@@ -213,6 +213,9 @@ def test_events_are_read_from_lines():
     [
         ("{", "line 2: the message is no JSON"),
         ("[" * 100_000, "line 2: the message is no JSON"),
+        ('{"at": NaN}', "line 2: the message is no JSON: `NaN` is no number"),
+        ('{"at": 1e400}', "line 2: the message is no JSON: `1e400` is no number"),
+        ('{"src": "a", "src": "b"}', "line 2: the message is no JSON: `src` is given twice"),
         ("5", "line 2: a message is a dictionary"),
         ('{"source": 1}', "line 2: unknown key `source`"),
         ('{"mesage": 1}', "line 2: unknown key `mesage`; did you mean `message`?"),
@@ -225,7 +228,7 @@ def test_wrong_lines_are_told(line, message):
 
 
 def test_a_message_is_a_dictionary():
-    assert message_from_json('{"a": [1]}') == {"a": [1]}
+    assert message_from_json('{"a": [1, 2.5]}') == {"a": [1, 2.5]}
 
 
 def test_the_json_form_is_stable(ask):
