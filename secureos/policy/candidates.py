@@ -88,9 +88,18 @@ def candidates(
     Raises:
         PolicyError: A selector has no meaning for the event, or names what does not exist.
     """
-    scope = Scope.of(kind, classes).narrow(selectors)
+    return candidates_in(Scope.of(kind, classes), selectors)
+
+
+def candidates_in(whole: Scope, selectors: Iterable[psl.Selector]) -> Iterator[Candidate]:
+    """The same for who asks often: the scope of everything of one kind is made once.
+
+    Raises:
+        PolicyError: As `candidates`.
+    """
     # `narrow` is done at once, so that a mistake shows before the first candidate is asked for.
-    return _execute_candidates(scope) if kind == "execute" else _message_candidates(scope)
+    scope = whole.narrow(selectors)
+    return _execute_candidates(scope) if scope.kind == "execute" else _message_candidates(scope)
 
 
 def selected(kind: EventKind, named: Mapping[str, str | None], classes: Mapping[str, TaskClass]) -> list[Candidate]:

@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, cast, get_args
 
 from secureos.policy import syntax as psl
-from secureos.policy.candidates import Candidate, candidates, sids_of
+from secureos.policy.candidates import Candidate, candidates_in, sids_of
 from secureos.policy.samples import default_message, default_value
+from secureos.policy.scope import Scope
+from secureos.policy.syntax import EventKind
 from secureos.policy.verdict import Event
 from secureos.xdl import (
     ArrayType,
@@ -95,11 +97,13 @@ def prepare(tests: Iterable[psl.TestSet], classes: Mapping[str, TaskClass]) -> t
         PolicyError: A name, a field or a value is wrong; all mistakes are listed.
     """
     sequences, mistakes = [], []
+    # Made once for all cases, which then share what their selectors leave.
+    scopes = {kind: Scope.of(kind, classes) for kind in get_args(EventKind)}
     for number, test_set in enumerate(tests, start=1):
         name = test_set.name or f"set {number}"
         around = {part: _blocks(test_set, part) for part in ("setup", "finally")}
         for position, block in enumerate(_blocks(test_set, "sequence"), start=1):
-            preparation = _Preparation(classes)
+            preparation = _Preparation(classes, scopes)
             cases = preparation.cases([*around["setup"], block, *around["finally"]])
             mistakes.extend(preparation.mistakes)
             sequences.append(PalSequence(name, block.name or f"sequence {position}", block.span.place, cases))
@@ -118,6 +122,7 @@ class _Preparation:
     """One sequence on its way: which processes there are, and what time it is."""
 
     classes: Mapping[str, TaskClass]
+    scopes: Mapping[EventKind, Scope]
     mistakes: list[Diagnostic] = field(default_factory=list)
     at_ns: int = 0
     variables: dict[str, tuple[str, int]] = field(default_factory=dict)
@@ -148,7 +153,7 @@ class _Preparation:
         return PalCase(case, part, cast("Expectation", case.expectation), label, events, _one_is_enough(case))
 
     def _candidates(self, case: psl.TestCase, selectors: Sequence[psl.Selector]) -> list[Candidate]:
-        possible = (one for one in candidates(case.event, selectors, self.classes) if not one.is_open)
+        possible = (one for one in candidates_in(self.scopes[case.event], selectors) if not one.is_open)
         meant = possible if case.fields is None else _with_fields(possible, case.fields)
         found = list(islice(meant, MAX_EVENTS + 1))
         if _one_is_enough(case):
