@@ -24,10 +24,7 @@ from secureos.kernel.isolation import Nursery
 from twin.assembly import SCADA_TIMEOUT_NS, Twin
 from twin.controller.programs import check_start
 from twin.core import NS_PER_S, Phase, PlantKind, Streams, find_plant, ns
-from twin.fieldbus import MemoryWire, NoAnswer, TcpWire, Wire
-from twin.fieldbus.exchanges import Exchanges
-from twin.fieldbus.impairments import Impairment, WireSide
-from twin.fieldbus.taps import Capture
+from twin.fieldbus import Capture, Exchanges, Impairment, MemoryWire, NoAnswer, TcpWire, Wire, WireSide
 from twin.scada import CommandRefused, OperatorStation
 
 WireName = Literal["tcp", "memory"]

@@ -20,24 +20,28 @@ from twin.core import Clock, Phase, Plant, PlantKind, Recorder, Streams, ns
 from twin.core.points import Table
 from twin.fieldbus import (
     BankStation,
+    Capture,
     DeviceIdentity,
     Endpoint,
+    Exchanges,
     FieldbusError,
+    Impairment,
+    Link,
+    LinkedClient,
     ModbusClient,
     ModbusRefusal,
     Peer,
     RegisterBank,
     RegisterMap,
     Station,
+    Tap,
+    TappedResponder,
     TcpWire,
     Value,
     Wire,
+    WireSide,
     Write,
 )
-from twin.fieldbus.exchanges import Exchanges
-from twin.fieldbus.impairments import Impairment, Link, WireSide
-from twin.fieldbus.linked_client import LinkedClient
-from twin.fieldbus.taps import Capture, Tap, TappedResponder
 from twin.scada import OperatorStation
 from twin.witness import VerdictWitness
 

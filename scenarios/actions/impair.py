@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from scenarios.actions.step import Act, By, Stage, StepBase
-from twin.fieldbus.impairments import Impairment, WireSide
+from twin.fieldbus import Impairment, WireSide
 
 
 class Step(StepBase):

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from twin.fieldbus.impairments import Impairment, WireSide
+from twin.fieldbus import Impairment, WireSide
 
 By = Literal["operator", "attacker", "instructor"]
 

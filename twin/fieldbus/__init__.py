@@ -1,6 +1,9 @@
 """The fieldbus of a twin: Modbus, server and client sides, over TCP and in memory."""
 
 from twin.fieldbus.errors import ExceptionCode, FieldbusError, ModbusRefusal, NoAnswer
+from twin.fieldbus.exchanges import Exchanges
+from twin.fieldbus.impairments import Impairment, Link, WireSide
+from twin.fieldbus.linked_client import LinkedClient
 from twin.fieldbus.modbus.bank import RegisterBank
 from twin.fieldbus.modbus.client import ModbusClient
 from twin.fieldbus.modbus.codec import Value
@@ -18,16 +21,22 @@ from twin.fieldbus.modbus.tcp_client import TcpModbusClient
 from twin.fieldbus.peer import Peer
 from twin.fieldbus.reading import Quality, Reading
 from twin.fieldbus.refusal import ReasonKind, Refusal
+from twin.fieldbus.taps import Capture, Tap, TappedResponder
 from twin.fieldbus.wire import Endpoint, MemoryWire, TcpWire, Wire
 
 __all__ = [
     "Backoff",
     "BankStation",
     "Block",
+    "Capture",
     "DeviceIdentity",
     "Endpoint",
     "ExceptionCode",
+    "Exchanges",
     "FieldbusError",
+    "Impairment",
+    "Link",
+    "LinkedClient",
     "MemoryModbusClient",
     "MemoryWire",
     "ModbusClient",
@@ -48,10 +57,13 @@ __all__ = [
     "ServerStats",
     "Station",
     "SteadyClient",
+    "Tap",
+    "TappedResponder",
     "TcpModbusClient",
     "TcpWire",
     "Value",
     "Wire",
+    "WireSide",
     "Write",
     "register_csv",
     "register_markdown",
