@@ -44,7 +44,8 @@ Imported = TypeVar("Imported")
 class Package:
     """What one IDL file declares, imported names included (plain and with their package before them).
 
-    `opaque` says that it, or something that it imports, is not at hand: other names may exist.
+    `opaque` says that it, or something that it imports, is not at hand: other names may exist. `own` are the names that
+    it declares itself.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Package:
     constants: dict[str, int] = field(default_factory=dict)
     interface: Interface | None = None
     opaque: bool = False
+    own: set[str] = field(default_factory=set)
 
 
 class PackageReader:
@@ -66,6 +68,7 @@ class PackageReader:
         self._tree = parsed.tree
         self._fetch = fetch
         self._names = {*INTEGERS, "Handle"}
+        self._imported: set[str] = set()
 
     def read(self) -> Package:
         """The package; what is wrong in it is left out and in `mistakes`."""
@@ -101,8 +104,11 @@ class PackageReader:
         (name,) = trees(part)
         other = self._fetch(self.text(name), name)
         package.opaque |= other.opaque
-        _import_names(package.types, other.types, other.name)
-        _import_names(package.constants, other.constants, other.name)
+        # What a package declares itself comes before what another only passes on, whichever is imported first.
+        first = other.own - self._imported
+        self._imported |= first
+        _import_names(package.types, other.types, other, first=first)
+        _import_names(package.constants, other.constants, other, first=first)
 
     def _constant(self, package: Package, part: Tree[Token]) -> None:
         of_type, name, expression = trees(part)
@@ -114,19 +120,20 @@ class PackageReader:
             return
         if isinstance(kind, IntegerType) and not kind.low <= value <= kind.high:
             self._fail(expression, f"{value} is outside {kind.low} to {kind.high} ({kind.name})")
-        self._own(name)
+        self._own(package, name)
         package.constants[self.text(name)] = value
 
     def _name_type(self, package: Package, name: Tree[Token], kind: FieldType) -> None:
-        self._own(name)
+        self._own(package, name)
         package.types[self.text(name)] = kind
 
-    def _own(self, name: Tree[Token]) -> None:
+    def _own(self, package: Package, name: Tree[Token]) -> None:
         """A name of this package; it may hide an imported one, but no other of this package."""
         text = self.text(name)
         if text in self._names:
             self._fail(name, f"`{text}` is declared already")
         self._names.add(text)
+        package.own.add(text)
 
     def _structure(self, package: Package, part: Tree[Token]) -> None:
         name, *rows = trees(part)
@@ -231,12 +238,19 @@ class PackageReader:
         raise PolicyError([Diagnostic(span_of(self.source, part), message)])
 
 
-def _import_names(names: dict[str, Imported], others: Mapping[str, Imported], package: str) -> None:
-    """Plain names also with their package before them; what is qualified already stays as it is."""
+def _import_names(
+    names: dict[str, Imported], others: Mapping[str, Imported], package: Package, *, first: Iterable[str]
+) -> None:
+    """Plain names also with their package before them; what is qualified already stays as it is.
+
+    `first` are the names that count here whatever other imports have passed on before.
+    """
     for key, value in others.items():
+        if key in first:
+            names[key] = value
         names.setdefault(key, value)
         if "." not in key:
-            names[f"{package}.{key}"] = value
+            names[f"{package.name}.{key}"] = value
 
 
 def check_name(span: Span) -> None:

@@ -291,6 +291,19 @@ def test_common_types_can_be_imported_and_hidden(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("imports", ["import Passing import Own", "import Own import Passing"])
+def test_what_a_package_declares_comes_before_what_another_passes_on(tmp_path, imports):
+    catalogue = write(
+        tmp_path,
+        Deep__idl="package Deep const UInt8 Most = 1; typedef UInt8 Level;",
+        Passing__idl="package Passing import Deep typedef UInt16 Other;",
+        Own__idl="package Own const UInt8 Most = 2; typedef UInt32 Level;",
+        User__idl=f"package User {imports} interface {{ Do(in sequence<Level,Most> a, in Deep.Level b, in Other c); }}",
+    )
+    run, deep, other = (field.type for field in catalogue.interface("User").methods["Do"].inputs)
+    assert (str(run), str(deep), str(other)) == ("sequence<UInt32, 2>", "UInt8", "UInt16")
+
+
 def test_a_file_of_another_name_in_a_flat_folder_does_not_hide_the_right_one(tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     write(first, Log__idl="package other.Log interface { }")
