@@ -137,10 +137,29 @@ def test_a_scenario_may_stand_in_a_file_of_its_own(tmp_path):
     assert find_scenario(str(scenario(tmp_path, GOOD))).scenario.id == "substation/test"
 
 
+# What acts on the wire, and what is done in the control room or by an instructor.
+EXAMPLES = {
+    **{step["kind"]: step for step in yaml.safe_load(GOOD)["steps"]},
+    "acknowledge": {"kind": "acknowledge", "by": "operator", "at_s": 1, "alarm": ["F1.closed.off", "F2.closed.off"]},
+    "shelve": {
+        "kind": "shelve",
+        "by": "operator",
+        "at_s": 1,
+        "alarm": ["F1.closed.off"],
+        "for_s": 60,
+        "reason": "maintenance",
+    },
+    "impair": {"kind": "impair", "by": "instructor", "at_s": 1, "name": "cut", "wire": "scada", "partition": True},
+    "mend": {"kind": "mend", "by": "instructor", "at_s": 2, "name": "cut"},
+}
+
+
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_every_kind_of_action_has_acts_tags_and_a_performer(kind):
-    example = next(s for s in yaml.safe_load(GOOD)["steps"] if s["kind"] == kind)
-    step = KINDS[kind].model_validate(example)
+    step = KINDS[kind].model_validate(EXAMPLES[kind])
     acts = step.acts({"pause": 0.0}, np.random.default_rng(1))
-    assert [act.what["tag"] for act in acts] == step.tags()
+    assert acts
+    assert [act.what["tag"] for act in acts if "tag" in act.what] == step.tags()
+    assert [act.what["alarm"] for act in acts if "alarm" in act.what] == step.alarms()
+    assert step.over_wire == bool(step.tags())
     assert callable(step.perform)
