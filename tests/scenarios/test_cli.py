@@ -46,6 +46,7 @@ def test_run_writes_its_folder_and_prints_the_contract(tmp_path):
     }
     assert {path.name for path in out.iterdir()} == {
         *("manifest.json", "result.json", "truth.parquet", "measured.parquet", "events.jsonl", "audit.jsonl"),
+        *("alarms.jsonl", "network.pcapng"),
     }
     assert json.loads((out / "result.json").read_text()) == result
     manifest = json.loads((out / "manifest.json").read_text())
