@@ -142,8 +142,8 @@ class PackageReader:
             of_type, field_name = trees(row)
             self._distinct(field_name, fields, "field")
             fields[self.text(field_name)] = Parameter(self.text(field_name), self._type(package, of_type))
-        if not fields:
-            self._fail(name, f"`{self.text(name)}` has no fields")
+        if not fields and part.data == "union":
+            self._fail(name, f"`{self.text(name)}` has no fields, so it could hold nothing")
         make = StructType if part.data == "struct" else UnionType
         kind = make(f"{package.name}.{self.text(name)}", tuple(fields.values()))
         self._name_type(package, name, self._bounded(name, kind))

@@ -161,7 +161,8 @@ def least_bytes(kind: FieldType) -> int:
         case ArrayType():
             return kind.count * least_bytes(kind.item)
         case StructType():
-            return sum(least_bytes(field.type) for field in kind.fields)
+            # One without fields takes a byte, as in C, so that an array of them is bounded too.
+            return sum(least_bytes(field.type) for field in kind.fields) or 1
         case UnionType():
             return max(least_bytes(field.type) for field in kind.fields)
     return _DESCRIPTOR_BYTES

@@ -127,7 +127,11 @@ def test_every_type_and_operator(tmp_path):
         ("typedef Uint8 T;", "unknown type `Uint8`; did you mean `UInt8`?"),
         ("typedef UInt8 UInt16;", "`UInt16` is declared already"),
         ("struct S { UInt8 a; UInt8 a; }", "field `a` is declared twice"),
-        ("struct S { }", "`S` has no fields"),
+        ("union U { }", "`U` has no fields, so it could hold nothing"),
+        (
+            "struct S { } typedef array<S, 16000000> T; typedef array<T, 2> V;",
+            "this takes more than 16777216 bytes; no message holds more",
+        ),
         ("typedef bytes<0> T;", "a length of 0 is outside 1 to 16777216"),
         ("interface { A(); A(); }", "method `A` is declared twice"),
         ("interface { A_b(); }", "the name `A_b` may not contain `_`"),
