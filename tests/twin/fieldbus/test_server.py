@@ -78,6 +78,20 @@ def test_pipelined_requests_are_all_answered_in_order(rig: Any) -> None:
     assert [int.from_bytes(received[at : at + 2]) for at in range(0, len(received), 11)] == list(range(1, 200))
 
 
+def test_answers_in_a_row_do_not_wait_for_one_another(rig: Any) -> None:
+    """Else each pair of requests takes as long as a delayed acknowledgement, some 40 ms."""
+
+    async def act(server: ModbusServer) -> float:
+        async with opened(server) as (reader, writer):
+            started_s = time.monotonic()
+            for _ in range(50):
+                writer.write(rig.adu(READ_MODE) * 3)
+                await reader.readexactly(33)
+            return time.monotonic() - started_s
+
+    assert served(rig, act) < 1.0
+
+
 def test_a_request_split_byte_by_byte_is_answered(rig: Any) -> None:
     adu = rig.adu("10 0000 0001 02 0005")
     received = served(rig, lambda server: talk(server, [bytes([byte]) for byte in adu], pause_s=0.001))

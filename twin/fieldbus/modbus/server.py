@@ -127,6 +127,8 @@ class ModbusServer:
             connected.close()
             return
         connected.setblocking(False)
+        # Several answers in a row must not wait for one another's acknowledgement.
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         loop = asyncio.get_running_loop()
         patience_s = None if self._tls is None else self._roster.limits.handshake_s
