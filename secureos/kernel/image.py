@@ -5,18 +5,18 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import Any, Final
 
 from secureos.kernel.errors import ImageError
 from secureos.kernel.quota import NAMES, Quota, wrong_limits
 from secureos.kernel.safety import NO_SAFETY, SAFETY_FILE, Safety
 from secureos.kernel.safety_file import read_safety
+from secureos.kernel.yaml_tree import YamlMistake, yaml_tree
 from secureos.policy import PolicyError
 from secureos.xdl import Catalogue, TaskClass
 from secureos.xdl.source import read_source
@@ -25,6 +25,7 @@ SUFFIXES = (".yaml", ".edl", ".cdl", ".idl", ".st", ".toml")
 """What the files that make an image are called; policies are an artefact of their own."""
 
 _MAX_BYTES = 1_000_000
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _ENTITY_KEYS = ("name", "task", "path", "connections", "args", "env", "quota")
 
 
@@ -169,13 +170,11 @@ class _Reader:
             if len(raw) > _MAX_BYTES:
                 self._say(f"is larger than {_MAX_BYTES} bytes")
                 return None
-            return yaml.safe_load(raw)
+            return yaml_tree(raw)
         except OSError as failure:
             self._say(f"cannot be read: {failure.strerror}")
-        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as failure:
-            mark = getattr(failure, "problem_mark", None)
-            where = f"{mark.line + 1}:{mark.column + 1}: " if mark else ""
-            self._say(f"{where}is not YAML: {getattr(failure, 'problem', None) or failure}")
+        except YamlMistake as failure:
+            self._say(str(failure))
         return None
 
     def _say(self, message: str) -> None:
@@ -205,12 +204,18 @@ class _Reader:
             return None
         return TaskSpec(
             task_class,
-            str(entity.get("task", name)),
+            self._name(name, "task", entity.get("task", name)),
             tuple(self._connections(name, entity.get("connections", []))),
             tuple(map(str, args)),
             {str(key): str(value) for key, value in env.items()},
             self._quota(name, entity.get("quota", {})),
         )
+
+    def _name(self, entity: str, key: str, value: object) -> str:
+        if isinstance(value, str) and _NAME.fullmatch(value):
+            return value
+        self._say(f"`{entity}`: `{key}` must be a name of letters, digits and `_.-`, not {str(value)[:80]!r}")
+        return ""
 
     def _quota(self, name: str, limits: object) -> Quota:
         if not isinstance(limits, dict):
@@ -234,8 +239,12 @@ class _Reader:
             if not isinstance(row.get("transfer", False), bool):
                 self._say(f"`{name}`: `transfer` of a connection is true or false, not `{row['transfer']}`")
                 continue
-            found.append(Connection(str(row["target"]), str(row["id"]), row.get("transfer", False)))
+            found.append(self._connection(name, row))
         return found
+
+    def _connection(self, name: str, row: Mapping[str, Any]) -> Connection:
+        target, channel = (self._name(name, key, row[key]) for key in ("target", "id"))
+        return Connection(target, channel, row.get("transfer", False))
 
     def _check_wiring(self, specs: Sequence[TaskSpec]) -> None:
         names = [spec.task for spec in specs]
