@@ -101,6 +101,12 @@ class Connection(asyncio.Protocol):
         """Take bytes in, however they were cut, and cut them into chunks."""
         if self._processor is None or self._transport.is_closing():
             return
+        if not self._received and _is_whole(data, self._processor.most_buffer):
+            self._chunks.append(data)
+            self._there.set()
+            if len(self._chunks) >= _PAUSE_AT:
+                self._transport.pause_reading()
+            return
         self._received += data
         while len(self._received) >= _HEADER:
             kind, size = bytes(self._received[:3]), int.from_bytes(self._received[4:8], "little")
@@ -145,8 +151,10 @@ class Connection(asyncio.Protocol):
                 while not self._chunks:
                     self._there.clear()
                     await self._there.wait()
-                await self._writable.wait()
-                await self._wait_for_allowance()
+                if not self._writable.is_set():
+                    await self._writable.wait()
+                if self._limits.requests_per_s is not None:
+                    await self._wait_for_allowance(self._limits.requests_per_s)
                 if not self._chunks or not await self._take(processor, self._chunks.popleft()):
                     self._transport.close()
                     return
@@ -160,11 +168,8 @@ class Connection(asyncio.Protocol):
         buffer = StrictBuffer(chunk)
         return await processor.process(header_from_binary(buffer), buffer)
 
-    async def _wait_for_allowance(self) -> None:
-        """A token bucket, off unless a rate is set."""
-        rate = self._limits.requests_per_s
-        if rate is None:
-            return
+    async def _wait_for_allowance(self, rate: float) -> None:
+        """A token bucket (requests per wall second)."""
         now_s = self._roster.now_s()
         self._allowance = min(self._limits.burst, self._allowance + (now_s - self._allowed_s) * rate)
         self._allowed_s = now_s
@@ -185,3 +190,13 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
             return
         self._watch = self._loop.call_later(1.0, self._check)
+
+
+def _is_whole(content: bytes, most: int) -> bool:
+    """Whether what came is exactly one chunk that may be taken, as nearly always."""
+    size = len(content)
+    return (
+        _LEAST.get(content[:3], most + 1) <= size <= most
+        and int.from_bytes(content[4:8], "little") == size
+        and content[3] in b"FCA"
+    )

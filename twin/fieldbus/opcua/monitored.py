@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -66,7 +65,7 @@ def with_timestamps(value: ua.DataValue, wanted: ua.TimestampsToReturn) -> ua.Da
         return value
     source = value.SourceTimestamp if wanted == ua.TimestampsToReturn.Source else None
     server = value.ServerTimestamp if wanted == ua.TimestampsToReturn.Server else None
-    return dataclasses.replace(value, SourceTimestamp=source, ServerTimestamp=server)
+    return ua.DataValue(value.Value, value.StatusCode, source, server)
 
 
 class MonitoredItems(MonitoredItemService):

@@ -71,6 +71,7 @@ class Served:
         self.history = History(limits.history)
         self.points = PointNodes(nodes, table)
         self.conditions: dict[str, Condition] = {}
+        self._kept: dict[str, tuple[int, Reading | Refusal, ua.DataValue]] = {}
         if desk is not None:
             self._add_conditions(nodes)
         self.files = Files(nodes, provider) if provider is not None else None
@@ -82,18 +83,27 @@ class Served:
                 folders = self.points.folders[value.point.tag]
                 self.conditions[value.point.tag] = Condition(nodes, value, folders, self.time)
 
-    def read(self, nodes: Sequence[ua.NodeId], peer: Peer) -> list[ua.DataValue]:
-        """What the points of these nodes show to a peer, each or why not."""
-        types = [self.points.types[node] for node in nodes]
-        now = self.time.now()
+    def read(self, values: Sequence[ValueType], peer: Peer) -> list[ua.DataValue]:
+        """What points show to a peer, each or why not."""
         try:
-            answers = self.station.read([value.point for value in types], peer)
-            return [self.shown(value, answer, now) for value, answer in zip(types, answers, strict=True)]
+            answers = self.station.read([value.point for value in values], peer)
+            return self._shown(values, answers)
         except Refusal as refusal:
-            return [bad_value(native(refusal)) for _ in types]
+            return [bad_value(native(refusal)) for _ in values]
         except Exception as failure:
             self.failed(failure)
-            return [bad_value(status("BadDeviceFailure")) for _ in types]
+            return [bad_value(status("BadDeviceFailure")) for _ in values]
+
+    def _shown(self, values: Sequence[ValueType], answers: Sequence[Reading | Refusal]) -> list[ua.DataValue]:
+        """Readings as they travel; the same one for all who read it within the same instant."""
+        now_ns, kept, shown = self.time.now_ns(), self._kept, []
+        for value, answer in zip(values, answers, strict=True):
+            last = kept.get(value.point.tag)
+            if last is None or last[0] != now_ns or last[1] != answer:
+                last = (now_ns, answer, self.shown(value, answer, self.time.now()))
+                kept[value.point.tag] = last
+            shown.append(last[2])
+        return shown
 
     def shown(self, value: ValueType, answer: Reading | Refusal, now: Any = None) -> ua.DataValue:  # noqa: ANN401
         """A reading as it travels; without a value where it is bad."""

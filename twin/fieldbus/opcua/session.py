@@ -6,7 +6,7 @@ import dataclasses
 import re
 import secrets
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from asyncua import ua
 from asyncua.common.utils import ServiceError
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from twin.fieldbus.opcua.internal import GuardedServer
     from twin.fieldbus.opcua.processor import Processor
 
-_VALUE: Final = ua.AttributeIds.Value
+_VALUE: Final = int(ua.AttributeIds.Value)
 _INDEX_RANGE: Final = re.compile(r"(\d{1,9})(?::(\d{1,9}))?")
 
 
@@ -109,14 +109,16 @@ class Session(InternalSession):
         if not params.MaxAge >= 0:
             raise fault("BadMaxAgeInvalid")
         types = self.served.points.types
-        results: list[Any] = [
-            None if item.AttributeId == _VALUE and item.NodeId in types else self._attribute(item) for item in wanted
+        values = [types.get(item.NodeId) if item.AttributeId == _VALUE else None for item in wanted]
+        of_points = [value for value in values if value is not None]
+        readings = iter(self.served.read(of_points, self.peer) if of_points else ())
+        results = [
+            self._attribute(item) if value is None else next(readings)
+            for value, item in zip(values, wanted, strict=True)
         ]
-        of_points = [at for at, result in enumerate(results) if result is None]
-        if of_points:
-            readings = self.served.read([wanted[at].NodeId for at in of_points], self.peer)
-            for at, reading in zip(of_points, readings, strict=True):
-                results[at] = _ranged(reading, wanted[at])
+        for at, item in enumerate(wanted):
+            if item.IndexRange or item.DataEncoding.Name:
+                results[at] = _ranged(results[at], item)
         if timestamps == ua.TimestampsToReturn.Both:
             return results
         return [with_timestamps(result, timestamps) for result in results]
@@ -129,10 +131,10 @@ class Session(InternalSession):
             level = held.Value.Value & ~CAN_WRITE
             return dataclasses.replace(held, Value=ua.Variant(level, ua.VariantType.Byte))
         if item.AttributeId != _VALUE:
-            return held if not item.IndexRange else bad_value(status("BadIndexRangeInvalid"))
+            return held
         if not self._level(item.NodeId) & CAN_READ:
             return bad_value(status("BadNotReadable"))
-        return _ranged(dataclasses.replace(held, ServerTimestamp=self.served.time.now()), item)
+        return dataclasses.replace(held, ServerTimestamp=self.served.time.now())
 
     def _level(self, node: ua.NodeId) -> int:
         held = self.aspace.read_attribute_value(node, ua.AttributeIds.AccessLevel).Value
@@ -282,10 +284,10 @@ def _told(code: ua.StatusCode, values: Sequence[ua.DataValue] = (), point: bytes
 
 def _ranged(value: ua.DataValue, item: ua.ReadValueId) -> ua.DataValue:
     """A value as the client wants it encoded and cut (part 4, clause 7.27)."""
-    if item.DataEncoding is not None and item.DataEncoding.Name:
-        return bad_value(status("BadDataEncodingInvalid"))
-    if not item.IndexRange:
+    if not value.StatusCode.is_good():
         return value
+    if item.DataEncoding.Name:
+        return bad_value(status("BadDataEncodingInvalid"))
     bounds = _INDEX_RANGE.fullmatch(item.IndexRange)
     if bounds is None or (bounds[2] is not None and int(bounds[2]) <= int(bounds[1])):
         return bad_value(status("BadIndexRangeInvalid"))

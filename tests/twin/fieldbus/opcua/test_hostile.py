@@ -209,6 +209,9 @@ def test_who_says_nothing_is_hung_up_on(quiet):
     half = socket.create_connection(("127.0.0.1", quiet.port), timeout=10)
     slow = Conversation(quiet.port)
     slow.send(hello()[:10])
+    deadline = time.monotonic() + 10
+    while len(quiet.server.connections) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
     quiet.wall.ahead_s = 25.0
     try:
         assert half.recv(1) == b""
