@@ -81,13 +81,3 @@ logging.getLogger("asyncuagds").setLevel(logging.ERROR)
 def service(name: str) -> ua.NodeId:
     """The type of a request as it stands in front of it."""
     return ua.NodeId(getattr(ua.ObjectIds, f"{name}Request_Encoding_DefaultBinary"))
-
-
-def good() -> ua.StatusCode:
-    """All is well."""
-    return ua.StatusCode(ua.StatusCodes.Good)
-
-
-def standard(identifier: int) -> ua.NodeId:
-    """A node that the specification itself defines."""
-    return ua.NodeId(identifier)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncua import ua
 
-from twin.core import Point, PointTable
+from twin.core import PointTable
 from twin.fieldbus.opcua.address_space import PointNodes
 from twin.fieldbus.opcua.codes import bad_value, native, status
 from twin.fieldbus.opcua.conditions import Condition, has_alarm
@@ -136,14 +136,6 @@ class Served:
         """Keep what went wrong on our own side."""
         self.stats.failures += 1
         self.stats.last_failure = failure
-
-    def point_of(self, tag: str) -> Point:
-        """A point by its tag.
-
-        Raises:
-            KeyError: This side has no such point.
-        """
-        return self.points.types[ua.NodeId(tag, 2)].point
 
     @property
     def retained(self) -> Mapping[str, Condition]:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import urlparse
 
 from asyncua import Server, ua
+from asyncua.crypto.security_policies import SECURITY_POLICY_TYPE_MAP
 
 from twin.core import PointTable
 from twin.core.points import Side
@@ -216,7 +217,7 @@ class OpcUaServer:
         self._ua._policies = []
         self._ua.set_security_policy(offered(door.rules))
         for kind in offered(door.rules):
-            policy, mode, level = _policy(kind)
+            policy, mode, level = SECURITY_POLICY_TYPE_MAP[kind]
             self._ua._set_endpoints(policy, mode, level)
 
     def _watch_certificate(self, folder: Path, trust: TrustList, door: Door, url: str) -> None:
@@ -293,13 +294,6 @@ class OpcUaServer:
     def connections(self) -> Sequence[Connection]:
         """The connections that are open."""
         return tuple(self._roster.connections) if self._roster is not None else ()
-
-
-def _policy(kind: ua.SecurityPolicyType) -> tuple[Any, Any, Any]:
-    from asyncua.crypto.security_policies import SECURITY_POLICY_TYPE_MAP
-
-    policy, mode, level = SECURITY_POLICY_TYPE_MAP[kind]
-    return policy, mode, level
 
 
 def _url(host: str, port: int) -> str:
