@@ -117,6 +117,13 @@ def test_one_command_can_close_several(lab):
     assert real.ask("spend", 3 * MS, points=["q"], values=[1]) is not None
 
 
+def test_lists_of_different_lengths_are_refused(lab):
+    real = lab(declare())
+    why = real.ask("observe", points=["P"], values=[1, 2], quality=[0])
+    assert why == "`b`: points, values and quality have 1, 2 and 1 items"
+    assert real.ask("spend", points=["o"], values=[]) == "`b`: points and values have 1 and 0 items"
+
+
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
