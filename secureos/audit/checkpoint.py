@@ -13,7 +13,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Protocol
 
-from secureos.audit.record import AuditError
+from secureos.audit.record import AuditError, is_count
 
 SCHEMA: Final = 1
 
@@ -178,7 +178,7 @@ def _checkpoint(row: dict[str, Any]) -> Checkpoint:
     whole = [found.number, found.at_ns, found.records, found.leaves, found.lost_verdicts]
     whole += [lost.first, lost.last] if lost is not None else []
     whole += [number for one in unrecorded for number in (one.count, one.first_ns, one.last_ns)]
-    if not all(type(value) is int for value in whole) or type(found.closing) is not bool:
+    if not all(map(is_count, whole)) or type(found.closing) is not bool:
         raise AuditError("a checkpoint with something else where a whole number belongs")
     if not all(isinstance(value, str) and _HASH.fullmatch(value) for value in (found.previous, found.root, found.head)):
         raise AuditError("a checkpoint with something else where a hash belongs")

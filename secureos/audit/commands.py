@@ -145,7 +145,10 @@ def export_command(
     with _opened(_path(log)) as file:
         records = read_records(read_lines(file))
         for one in _wanted(records, denied=denied, task=task, rule=rule, chain=chain, since=since):
-            print(exporter(one, begun, release))
+            try:
+                print(exporter(one, begun, release))
+            except OverflowError as failure:
+                raise AuditError("no calendar goes that far; give an earlier `--start`") from failure
 
 
 @app.command("prove")

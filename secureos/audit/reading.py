@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from secureos.audit.checkpoint import Signed, is_checkpoint, parse_checkpoint
-from secureos.audit.record import LONGEST_LINE, AuditError, Record, digest_of, parts_of
+from secureos.audit.record import LONGEST_LINE, AuditError, Record, digest_of, is_count, parts_of
 
 _NUMBERS: Final = ("number", "at_ns", "chain")
 _WORDS: Final = ("event", "src", "dst", "endpoint", "method", "decision", "rule", "reason")
@@ -62,7 +62,7 @@ def _written(line: str) -> Written:
     row = json.loads(text)
     if set(row) != {*_NUMBERS, *_WORDS, *_FURTHER}:
         raise AuditError("fields are missing or added")
-    if not all(type(row[name]) is int for name in _NUMBERS):
+    if not all(is_count(row[name]) for name in _NUMBERS):
         raise AuditError("something else where a whole number belongs")
     if not all(isinstance(row[name], str) for name in _WORDS):
         raise AuditError("something else where text belongs")

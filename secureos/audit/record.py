@@ -95,6 +95,11 @@ def parts_of(line: str) -> tuple[str, str]:
     return f"{found[1]}}}", found[2]
 
 
+def is_count(value: object) -> bool:
+    """Whether it is a number as a log holds them: whole, and within 63 bits."""
+    return type(value) is int and 0 <= value < 2**63
+
+
 def digest_of(text: str) -> str:
     """SHA-256 as hexadecimal digits."""
     return hashlib.sha256(text.encode()).hexdigest()

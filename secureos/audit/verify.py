@@ -9,7 +9,7 @@ from typing import BinaryIO, Final, Literal
 
 from secureos.audit.checkpoint import Checkpoint, Signed, Verifier, is_checkpoint, parse_checkpoint
 from secureos.audit.merkle import Frontier
-from secureos.audit.record import GENESIS, LONGEST_LINE, AuditError, digest_of, parts_of
+from secureos.audit.record import GENESIS, LONGEST_LINE, AuditError, digest_of, is_count, parts_of
 
 Kind = Literal[
     "unreadable", "changed", "missing", "misplaced", "stray", "checkpoint", "signature", "trailing", "unfinished"
@@ -145,6 +145,10 @@ class _Walk:
 
     def end(self) -> Report:
         """Say whether the log is whole."""
+        if self._keys is not None and self.report.records and not self.report.checkpoints:
+            # Not even as one that is still being written: an opening checkpoint is the first that is.
+            why = "it was cut off from its beginning on, or nobody ever signed for it"
+            self._find("checkpoint", f"not one checkpoint stands in the log, and records follow one: {why}")
         if not self.report.finished:
             unsigned = self._expected - self._unsigned_from
             self._line += 1
@@ -158,7 +162,7 @@ class _Walk:
     def _record(self, line: str) -> None:
         text, claimed = parts_of(line)
         row = json.loads(text)
-        if type(row.get("number")) is not int or not isinstance(row.get("prev"), str):
+        if not is_count(row.get("number")) or not isinstance(row.get("prev"), str):
             raise AuditError("fields are missing")
         self.report.records += 1
         digest = digest_of(text)

@@ -176,6 +176,9 @@ def line(**changes):
         (b"x" * (LONGEST_LINE + 2) + b"\n", "longer than"),
         (line(further=1), "missing or added"),
         (line(number="1"), "whole number"),
+        (line(number=10**30), "whole number"),
+        (line(at_ns=10**400), "whole number"),
+        (line(chain=-1), "whole number"),
         (line(reason=1), "text belongs"),
         (line(decision="perhaps"), "neither granted nor denied"),
         (line(message=7), "neither granted nor denied"),
@@ -188,6 +191,11 @@ def test_a_log_that_cannot_be_read_is_told_by_its_line(run, command, junk, why):
         run(command, run.folder, lines=[run.lines[0], junk])
     assert "line 2" in str(told.value)
     assert str(run.folder) in str(told.value)
+
+
+def test_no_calendar_goes_on_for_ever(run):
+    with pytest.raises(AuditError, match="give an earlier `--start`"):
+        run("export", run.folder, "--format", "ecs", "--start", "9999-12-31T23:59:59")
 
 
 def test_a_log_that_is_not_there(run):

@@ -247,6 +247,8 @@ def test_a_hash_changed_is_one_wrong_not_two(fd):
         (b'{"a":' * 50_000 + b',"hash":"' + b"0" * 64 + b'"}', "RecursionError|JSONDecodeError"),
         (b'{"number":' + b"9" * 5_000 + b',"hash":"' + b"0" * 64 + b'"}', "ValueError"),
         (b'{"number":true,"prev":"","hash":"' + b"0" * 64 + b'"}', "fields are missing"),
+        (b'{"number":1' + b"0" * 30 + b',"prev":"","hash":"' + b"0" * 64 + b'"}', "fields are missing"),
+        (b'{"number":-1,"prev":"","hash":"' + b"0" * 64 + b'"}', "fields are missing"),
         (b'{"number":1,"prev":7,"hash":"' + b"0" * 64 + b'"}', "fields are missing"),
         (b"x" * (3 * LONGEST_LINE), f"longer than {LONGEST_LINE} bytes"),
         (b'{"checkpoint":7}', "not a signed checkpoint"),
@@ -282,6 +284,7 @@ def rebuilt(row):
         ({"unrecorded": [{}]}, "missing or added"),
         ({"unrecorded": 7}, "missing or added"),
         ({"records": "1"}, "whole number"),
+        ({"records": 2**63}, "whole number"),
         ({"closing": 1}, "whole number"),
         ({"root": "1"}, "a hash belongs"),
         ({"head": 1}, "a hash belongs"),
@@ -315,6 +318,14 @@ def test_a_checkpoint_that_covers_fewer_records_than_stand_before_it(fd):
     assert (found.kind, found.line) == ("checkpoint", 5)
     assert "were put in" in found.text
     assert verify(later, KEYS).ok()
+
+
+def test_a_log_that_nobody_signed_is_no_unfinished_one(fd):
+    forged = [line for line in written(6, fd=fd, close=False) if not is_checkpoint(line)]
+    report = verify(forged, KEYS)
+    assert kinds(report) == ["checkpoint", "unfinished"]
+    assert not report.ok(unfinished=True)
+    assert verify(written(0, fd=fd)[:1], KEYS).ok(unfinished=True)
 
 
 def test_a_file_of_nothing_but_junk_ends_early():
