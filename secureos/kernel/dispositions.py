@@ -13,7 +13,7 @@ it is on the never-block list.
   bisection, so what is granted must be an interval that holds the fallback, in the state at that moment.
 * `substitute`: the fallback is delivered.
 * `defer`: the request waits, within a bound of time and number, and is judged again at each scan; it is dropped when
-  its sender stops. What waits may be overtaken.
+  its sender stops, or has no channel to its receiver any more. What waits may be overtaken.
 * `shutdown`: a declared sequence is sent once, and requests of this kind are refused until a declared one is granted.
 * `observe`: it is delivered all the same and recorded, for commissioning, up to a last day.
 
@@ -294,8 +294,8 @@ class Dispositions:
         source, target = tasks[late.source], tasks[late.target]
         message = Message("request", source, target, late.endpoint, late.method, late.fields)
         denied = _Denied(late.denial, denial, message, dict(late.fields), Answer(ReturnCode.SECURITY_DISALLOW))
-        if source.run != late.run or self._kernel.now_ns > late.expires_ns:
-            why = "its sender was stopped" if source.run != late.run else f"its {denial.bound_ms} ms are over"
+        why = self._expired(late, source, target)
+        if why is not None:
             self._note("expired", denied, f"no longer deferred: {why}", late.fields)
             return False
         forbidden = self.forbids(message.way, late.fields)
@@ -304,6 +304,16 @@ class Dispositions:
         self._note("released", denied, "granted now, and delivered", late.fields)
         self._kernel.send(source, target, late.endpoint, late.method, late.fields, chain=late.chain)
         return False
+
+    def _expired(self, late: Waiting, source: Task, target: Task) -> str | None:
+        """Why a deferred request waits no longer; None if it does."""
+        if source.run != late.run:
+            return "its sender was stopped"
+        if self._kernel.now_ns > late.expires_ns:
+            return f"its {self._safety.denials[late.denial].bound_ms} ms are over"
+        if target.state is TaskState.RUNNING and not source.table.reaches(target.name):
+            return "its sender no longer holds a channel to its receiver"
+        return None
 
     def _note(self, act: str, denied: _Denied, reason: str, fields: Fields) -> None:
         """Record what was done about a denial; the denial itself has a record of its own."""

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from secureos.kernel.errors import HandleError
 from secureos.kernel.program import Notice, ReturnCode
-from secureos.kernel.rights import ALL, is_mask, lacking
+from secureos.kernel.rights import ALL, CALL, is_mask, lacking
 
 MOST_HANDLES: Final = 256
 """How many handles a task may hold; notices beyond as many again are lost."""
@@ -167,6 +167,11 @@ class HandleTable:
             wanting = f"lacks the right {lacking(rights, handle.rights):#x}"
             raise HandleError(ReturnCode.NO_RIGHT, f"handle {number} of task `{self.task}` {wanting}")
         return handle
+
+    def reaches(self, server: str) -> bool:
+        """Whether the task holds anything by which it could send requests to a server now."""
+        held = (one for one in (*self.open.values(), *self.channels.values()) if one.resource.kind == CHANNEL)
+        return any(one.lives and one.resource.provider == server and not lacking(CALL, one.rights) for one in held)
 
     def tell(self, notice: Notice) -> None:
         """Keep a notice until it is asked for; what does not fit is lost, and that is told."""

@@ -283,6 +283,17 @@ def test_a_shutdown_sends_its_sequence_once_and_lasts_until_it_is_reset(plant):
     assert drive.set(101).disposition == "shutdown"
 
 
+def test_what_is_deferred_needs_the_channel_when_it_is_delivered_too(plant):
+    drive = plant(DEFER)
+    assert drive.set(150).disposition == "defer"
+    panel = drive.programs["panel"].system
+    panel.close(panel.locate("drive"))
+    drive.report(high=200)
+    drive.wait(10)
+    assert drive.got == []
+    assert "no longer holds a channel" in drive.records()[-1][2]
+
+
 def test_nothing_deferred_slips_past_a_shutdown(plant):
     m2 = DEFER + 'where = { unit = "M2" }\n'
     drive = plant(m2, SHUTDOWN)
