@@ -25,7 +25,7 @@ demo: $(VENV)/.demo    ## the live page: both twins side by side, on http://127.
 	$(BIN)/holdfast demo $(ARGS)
 
 test: $(VENV)/.dev     ## all tests but the long ones
-	$(BIN)/python -m pytest -q -m "not soak"
+	$(BIN)/python -m pytest -q -n auto --dist worksteal -m "not soak"
 
 soak: $(VENV)/.dev     ## the long tests too
 	$(BIN)/python -m pytest -q --timeout 3600

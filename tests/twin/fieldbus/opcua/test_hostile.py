@@ -78,6 +78,7 @@ def test_what_cannot_be_a_beginning_ends_the_connection(quiet, content, expected
         (opening().replace(b"#None", b"#Nine"), "BadSecurityPolicyRejected"),
         (opening()[:-6] + bytes(2) + opening()[-4:], None),
     ],
+    ids=["a request", "a farewell", "a greeting", "an unknown policy", "a broken opening"],
 )
 def test_what_cannot_follow_a_greeting(quiet, content, expected):
     with Conversation(quiet.port) as talk:
