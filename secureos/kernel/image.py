@@ -166,6 +166,9 @@ class _Reader:
 
     def _tree(self) -> object:
         try:
+            if self.path.exists() and not self.path.is_file():  # a pipe would keep the reader waiting for ever
+                self._say("is no plain file")
+                return None
             raw = self.path.read_bytes()
             if len(raw) > _MAX_BYTES:
                 self._say(f"is larger than {_MAX_BYTES} bytes")

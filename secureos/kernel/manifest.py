@@ -157,7 +157,9 @@ def read_signature(text: bytes, where: str) -> bytes:
     """
     shown = text[:-1].decode("latin-1")
     if text[-1:] != b"\n" or not _SIGNATURE.fullmatch(shown):
-        raise MalformedManifest(f"{where}: is no signature: 128 hexadecimal digits and a newline are wanted")
+        raise MalformedManifest(
+            f"{where}: what stands beside it is no signature: 128 hexadecimal digits and a newline are wanted"
+        )
     return bytes.fromhex(shown)
 
 

@@ -183,6 +183,8 @@ def same_programs(manifest: Manifest, programs: Mapping[str, str]) -> None:
 
 def _bounded(path: Path) -> bytes:
     """A file's bytes, and one more than is allowed if it is too large: the reader refuses that."""
+    if path.exists() and not path.is_file():  # a pipe would keep the reader waiting for ever
+        raise refusals.MalformedManifest(f"{path}: is no plain file")
     try:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)

@@ -1,5 +1,7 @@
 """Reading an image: every mistake is told, and nothing is started."""
 
+import os
+
 import pytest
 
 from secureos.kernel import ImageError, load_image
@@ -84,6 +86,13 @@ def test_not_there_and_not_text(folder):
         load_image(folder)
     (folder / "init.yaml").unlink()
     with pytest.raises(ImageError, match="cannot be read"):
+        load_image(folder)
+
+
+def test_a_pipe_in_place_of_the_wiring(folder):
+    (folder / "init.yaml").unlink()
+    os.mkfifo(folder / "init.yaml")
+    with pytest.raises(ImageError, match=r"init.yaml: is no plain file"):
         load_image(folder)
 
 

@@ -125,6 +125,15 @@ def test_links_and_pipes_have_no_place_in_an_image(signed):
     refused(refusals.FileExtra, "is no plain file", verify, signed)
 
 
+@pytest.mark.parametrize("name", ["manifest.json", "manifest.sig", "house.psl.sig"])
+def test_a_pipe_in_place_of_a_signature_keeps_nobody_waiting(signed, name):
+    (signed.folder / name).unlink()
+    os.mkfifo(signed.folder / name)
+    refused(
+        refusals.MalformedManifest, "is no plain file", verify_house if name.startswith("house") else verify, signed
+    )
+
+
 def test_a_folder_with_ever_so_many_files(signed, monkeypatch):
     monkeypatch.setattr("secureos.kernel.trust._MOST_FILES", 3)
     refused(refusals.FileExtra, "more than 3 files", verify, signed)
