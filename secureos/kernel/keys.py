@@ -23,7 +23,7 @@ from secureos.kernel.state import keep, private_folder, renew, state_folder
 
 _MAX_BYTES: Final = 10_000
 _KEY_ID_DIGITS: Final = 16
-_LAST_DAY: Final = "Not-After:"
+_LAST_DAY: Final = "Not-After"
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -62,7 +62,7 @@ class PublicKey:
         text = Ed25519PublicKey.from_public_bytes(self.raw).public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
-        until = f"{_LAST_DAY} {self.not_after.isoformat()}\n" if self.not_after else ""
+        until = f"{_LAST_DAY}: {self.not_after.isoformat()}\n" if self.not_after else ""
         return until + text.decode()
 
 
@@ -181,7 +181,9 @@ def _read(path: Path) -> bytes:
 
 def _last_day(text: str) -> date | None:
     before = text.partition("-----BEGIN")[0]
-    days = [line.removeprefix(_LAST_DAY).strip() for line in before.splitlines() if line.startswith(_LAST_DAY)]
+    # However it is written: a last day that is overlooked is a key that counts for ever.
+    rows = (line.partition(":") for line in before.splitlines())
+    days = [day.strip() for name, _, day in rows if name.strip().casefold() == _LAST_DAY.casefold()]
     return min(map(date.fromisoformat, days), default=None)
 
 

@@ -169,3 +169,17 @@ def test_what_is_kept_first_stays_and_what_is_renewed_does_not(tmp_path):
     renew(path, b"third")
     assert path.read_bytes() == b"third"
     assert [one.name for one in tmp_path.iterdir()] == ["one"]
+
+
+@pytest.mark.parametrize("line", ["Not-After: 2030-12-31", " not-after : 2030-12-31 ", "NOT-AFTER:2030-12-31"])
+def test_a_last_day_counts_however_it_is_written(tmp_path, line):
+    path = tmp_path / "key.pem"
+    path.write_text(f"{line}\n{new_signer().public.pem()}")
+    assert read_public_key(path).not_after == date(2030, 12, 31)
+
+
+def test_a_last_day_that_is_none_makes_no_key(tmp_path):
+    path = tmp_path / "key.pem"
+    path.write_text(f"not-after:\n{new_signer().public.pem()}")
+    with pytest.raises(KeyUnusable):
+        read_public_key(path)
