@@ -14,6 +14,7 @@ models.
 from __future__ import annotations
 
 import contextlib
+from asyncio import CancelledError
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Final, Protocol, TypeVar
@@ -475,7 +476,9 @@ class Kernel:
         except TaskFault as fault:
             self._stop(task, run, str(fault))
             raise
-        except (Exception, SystemExit) as failure:
+        except (KeyboardInterrupt, GeneratorExit, CancelledError):  # by these the host itself is told to end
+            raise
+        except BaseException as failure:
             crash = TaskCrashed(f"task `{task.name}` crashed: {told(failure)}")
             self._stop(task, run, str(crash))
             raise crash from failure

@@ -120,14 +120,14 @@ def read_signer(path: Path, *, development: bool = False) -> Signer:
         KeyUnusable: It cannot be read, is no ed25519 key, or others may read it.
     """
     content = _read(path)
-    if path.stat().st_mode & _OTHERS:
-        raise KeyUnusable(f"others may read the private key `{path}`; make it yours alone: chmod 600 {path}")
     try:
         private = serialization.load_pem_private_key(content, None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as failure:
         raise _no_key(path, "private") from failure
     if not isinstance(private, Ed25519PrivateKey):
         raise _no_key(path, "private")
+    if path.stat().st_mode & _OTHERS:
+        raise KeyUnusable(f"others may read the private key `{path}`; make it yours alone: chmod 600 {path}")
     return Signer(private, development=development)
 
 

@@ -228,6 +228,8 @@ def test_what_a_server_uses_is_not_its_clients(peers):
         (QuotaExceeded("memory"), ReturnCode.INTERRUPTED),
         (SystemExit(1), ReturnCode.INTERRUPTED),
         (RecursionError(), ReturnCode.INTERRUPTED),
+        (BaseException("of no kind"), ReturnCode.INTERRUPTED),
+        (BaseExceptionGroup("several", [SystemExit(1)]), ReturnCode.INTERRUPTED),
     ],
 )
 def test_what_a_program_raises_decides_what_its_client_is_told(peers, fault, code):
@@ -237,6 +239,17 @@ def test_what_a_program_raises_decides_what_its_client_is_told(peers, fault, cod
     peers.programs["a"].serve = serve
     assert call(peers, "b", "to_a") is code
     assert state(peers, "a") == "stopped"
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, GeneratorExit, asyncio.CancelledError])
+def test_what_ends_the_host_is_no_fault_of_the_task_at_work(peers, end):
+    def serve(request):
+        raise end
+
+    peers.programs["a"].serve = serve
+    with pytest.raises(end):
+        call(peers, "b", "to_a")
+    assert state(peers, "a") == "running"
 
 
 # ---- what a stopped task can still do

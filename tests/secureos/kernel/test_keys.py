@@ -183,3 +183,11 @@ def test_a_last_day_that_is_none_makes_no_key(tmp_path):
     path.write_text(f"not-after:\n{new_signer().public.pem()}")
     with pytest.raises(KeyUnusable):
         read_public_key(path)
+
+
+def test_a_public_key_is_no_private_one_whoever_may_read_it(tmp_path):
+    path = tmp_path / "key.pub.pem"
+    path.write_text(new_signer().public.pem())
+    path.chmod(0o644)
+    with pytest.raises(KeyUnusable, match="holds no private ed25519 key"):
+        read_signer(path)
