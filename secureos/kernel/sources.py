@@ -83,7 +83,7 @@ def source_of(program: type) -> ProgramSource:
     """
     try:
         file = inspect.getsourcefile(program)
-    except TypeError:
+    except (TypeError, OSError):  # built in; or of a module that was never read from a file
         file = None
     name = program.__module__
     if file is None or name == "__main__":

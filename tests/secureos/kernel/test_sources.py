@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import inspect
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -108,8 +109,9 @@ def test_what_is_taken_from_a_package_that_makes_it_itself_or_not_at_all(program
     assert names == ["house.program", "house.parts", "house.parts.maker"]
 
 
-def test_classes_without_a_file_or_of_no_module(program):
-    for made in (int, type("Program", (), {"__module__": "__main__"})):
+def test_classes_without_a_file_or_of_no_module(program, monkeypatch):
+    monkeypatch.setitem(sys.modules, "typed_by_hand", types.ModuleType("typed_by_hand"))
+    for made in (int, *(type("Program", (), {"__module__": name}) for name in ("__main__", "typed_by_hand"))):
         with pytest.raises(ImageError, match="stands in no module's file"):
             source_of(made)
 
