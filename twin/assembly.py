@@ -7,7 +7,7 @@ policy that is handed in.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version as installed
 from typing import Any, Literal, TypeVar
@@ -15,10 +15,11 @@ from typing import Any, Literal, TypeVar
 from secureos.kernel import Image
 from secureos.kernel.isolation import Nursery
 from secureos.policy import Policy
-from twin.controller import AskedOfGateway, ClientPort, Controller, FieldWire, IsolatedTasks
+from twin.controller import ClientPort, Controller, FieldWire, IsolatedTasks
 from twin.core import Clock, Phase, Plant, PlantKind, Recorder, Streams, ns
 from twin.core.points import Table
 from twin.fieldbus import (
+    Answered,
     BankStation,
     Capture,
     DeviceIdentity,
@@ -29,14 +30,13 @@ from twin.fieldbus import (
     Link,
     LinkedClient,
     ModbusClient,
-    ModbusRefusal,
     Peer,
     RegisterBank,
     RegisterMap,
-    Station,
     Tap,
     TappedResponder,
     TcpWire,
+    ToldStation,
     Value,
     Wire,
     WireSide,
@@ -107,34 +107,6 @@ class Asked:
 
 
 Journal = Callable[[Asked], None]
-
-
-class Journalled:
-    """A station whose writes are noted, whatever becomes of them."""
-
-    def __init__(self, station: Station, clock: Clock, journal: Journal) -> None:
-        self._station, self._clock, self._journal = station, clock, journal
-
-    @property
-    def units(self) -> frozenset[int]:
-        """The units of the station itself."""
-        return self._station.units
-
-    def read(self, unit: int, table: Table, address: int, count: int, peer: Peer) -> Sequence[int]:
-        """What the station answers."""
-        return self._station.read(unit, table, address, count, peer)
-
-    def write(self, unit: int, table: Table, address: int, cells: Sequence[int], peer: Peer) -> None:
-        """What the station makes of it."""
-        refusal = 0
-        try:
-            self._station.write(unit, table, address, cells, peer)
-        except ModbusRefusal as refused:
-            refusal = int(refused.code)
-            raise
-        finally:
-            at_ns = self._clock.now_ns
-            self._journal(Asked(at_ns, peer.address, peer.session, unit, table, address, tuple(cells), refusal))
 
 
 class Twin:
@@ -321,7 +293,7 @@ class Twin:
         station = self.controller.station
         assert station is not None
         if journal is not None:
-            station = Journalled(station, self.clock, journal)
+            station = ToldStation(station, lambda answered: journal(self._journalled(answered)))
         self._taps["scada"].witness = VerdictWitness(self.controller.kernel.audit)
         return await self._scada_wire.serve(
             TappedResponder(station, identity, self._taps["scada"]), host=host, port=port
@@ -354,7 +326,7 @@ class Twin:
             isolated=isolated,
         )
 
-    def _journalled(self, told: AskedOfGateway) -> Asked:
+    def _journalled(self, told: Answered) -> Asked:
         peer = told.peer
         at_ns = self.clock.now_ns
         return Asked(at_ns, peer.address, peer.session, told.unit, told.table, told.start, told.cells, told.refusal)

@@ -6,11 +6,10 @@ from twin.controller.field_io import FieldIo
 from twin.controller.gateway import ModbusGateway
 from twin.controller.image_layout import ImageLayout
 from twin.controller.isolated import IsolatedTasks
-from twin.controller.isolated_devices import AskedOfGateway, ClientPort, FieldWire
+from twin.controller.isolated_devices import ClientPort, FieldWire
 
 __all__ = [
     "INTERFACES",
-    "AskedOfGateway",
     "ClientPort",
     "ControlLogic",
     "Controller",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import astuple
 from typing import Any
 
@@ -15,8 +15,8 @@ from secureos.kernel.isolation import Built, Place
 from twin.controller.control_logic import ControlLogic
 from twin.controller.field_io import FieldIo
 from twin.controller.gateway import ModbusGateway
-from twin.core.points import Point, PointTable, Table
-from twin.fieldbus import DeviceIdentity, ModbusRefusal, Peer, Responder, ServerLimits, Station
+from twin.core.points import Point, PointTable
+from twin.fieldbus import Answered, DeviceIdentity, Peer, Responder, ServerLimits, Station, ToldStation
 from twin.fieldbus.modbus.connection import Connection, Roster
 from twin.fieldbus.modbus.stream_client import StreamModbusClient
 
@@ -95,7 +95,7 @@ class ConnectionPort:
 
     def attach(self, station: Station) -> None:
         """Let `station` answer whoever comes."""
-        self._station = station if self._journal is None else _Telling(station, self._journal)
+        self._station = station if self._journal is None else ToldStation(station, _as_values(self._journal))
 
     def take(self, value: Mapping[str, Any], descriptor: int | None) -> None:
         """Serve a connection that the host accepted, or learn what the device shall tell of itself."""
@@ -111,6 +111,13 @@ class ConnectionPort:
         begin = loop.create_task(loop.connect_accepted_socket(lambda: Connection(responder, roster), connected))
         self._beginning.add(begin)
         begin.add_done_callback(self._beginning.discard)
+
+
+def _as_values(journal: Tell) -> Callable[[Answered], None]:
+    """What tells the host of an answered write."""
+    return lambda one: journal(
+        ["asked", one.peer.session, one.unit, one.table, one.start, list(one.cells), one.refusal]
+    )
 
 
 class _OneSession(Responder):
@@ -136,30 +143,6 @@ class _OneClient(Roster):
         if connection in self.connections:  # it is told once
             super().leave(connection, address)
             self._on_leave()
-
-
-class _Telling:
-    """A station whose writes are told, whatever becomes of them."""
-
-    def __init__(self, station: Station, tell: Tell) -> None:
-        self._station, self._tell = station, tell
-
-    @property
-    def units(self) -> frozenset[int]:
-        return self._station.units
-
-    def read(self, unit: int, table: Table, address: int, count: int, peer: Peer) -> Sequence[int]:
-        return self._station.read(unit, table, address, count, peer)
-
-    def write(self, unit: int, table: Table, address: int, cells: Sequence[int], peer: Peer) -> None:
-        refusal = 0
-        try:
-            self._station.write(unit, table, address, cells, peer)
-        except ModbusRefusal as refused:
-            refusal = int(refused.code)
-            raise
-        finally:
-            self._tell(["asked", peer.session, unit, table, address, list(cells), refusal])
 
 
 def limits_as_values(limits: ServerLimits) -> dict[str, Any]:

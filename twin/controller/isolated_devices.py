@@ -7,12 +7,11 @@ import contextlib
 import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, cast, get_args
 
 from secureos.kernel.isolation import ProtocolError, Say
 from twin.core.points import Table
-from twin.fieldbus import Endpoint, FieldbusError, Peer, ServerLimits
+from twin.fieldbus import Answered, Endpoint, FieldbusError, Peer, ServerLimits
 
 _BACKLOG: Final = 64
 _MOST_CELLS: Final = 2000
@@ -76,33 +75,15 @@ class FieldWire:
             self._say(None, stream)
 
 
-@dataclass(frozen=True)
-class AskedOfGateway:
-    """A client's write as the gateway tells it: its own word, since it alone reads the protocol.
-
-    Attributes:
-        peer: Whose connection it is, as the host knows it.
-        unit, table, start, cells: What for.
-        refusal: The Modbus exception code of the answer; 0 if it was carried out.
-    """
-
-    peer: Peer
-    unit: int
-    table: Table
-    start: int
-    cells: tuple[int, ...]
-    refusal: int
-
-
 class ClientPort:
     """Where clients come: the host listens and counts, the gateway's process gets each connection.
 
     Args:
         limits: Of these, the host keeps how many connections there may be, in all and per address.
-        on_asked: Is told of every write.
+        on_asked: Is told of every write in the gateway's own words, since it alone reads the protocol.
     """
 
-    def __init__(self, limits: ServerLimits, on_asked: Callable[[AskedOfGateway], None] | None = None) -> None:
+    def __init__(self, limits: ServerLimits, on_asked: Callable[[Answered], None] | None = None) -> None:
         self._limits = limits
         self._on_asked = on_asked
         self._own: tuple[str, ...] = ()
@@ -194,11 +175,11 @@ class ClientPort:
         )
 
 
-def _asked(peer: Peer, what: list[Any]) -> AskedOfGateway:
+def _asked(peer: Peer, what: list[Any]) -> Answered:
     match what:
         case [int() as unit, str() as table, int() as start, list() as cells, int() as refusal] if (
             table in get_args(Table) and len(cells) <= _MOST_CELLS and all(type(cell) is int for cell in cells)
         ):
-            return AskedOfGateway(peer, unit, cast("Table", table), start, tuple(cells), refusal)
+            return Answered(peer, unit, cast("Table", table), start, tuple(cells), refusal)
         case _:
             raise ProtocolError("the gateway tells of a write that is none")

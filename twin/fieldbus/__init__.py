@@ -18,6 +18,7 @@ from twin.fieldbus.modbus.server import ModbusServer
 from twin.fieldbus.modbus.station import BankStation, Station, Write
 from twin.fieldbus.modbus.steady_client import Backoff, SteadyClient
 from twin.fieldbus.modbus.tcp_client import TcpModbusClient
+from twin.fieldbus.modbus.told_station import Answered, ToldStation
 from twin.fieldbus.peer import Peer
 from twin.fieldbus.reading import Quality, Reading
 from twin.fieldbus.refusal import ReasonKind, Refusal
@@ -25,6 +26,7 @@ from twin.fieldbus.taps import Capture, Tap, TappedResponder
 from twin.fieldbus.wire import Endpoint, MemoryWire, TcpWire, Wire
 
 __all__ = [
+    "Answered",
     "Backoff",
     "BankStation",
     "Block",
@@ -61,6 +63,7 @@ __all__ = [
     "TappedResponder",
     "TcpModbusClient",
     "TcpWire",
+    "ToldStation",
     "Value",
     "Wire",
     "WireSide",

@@ -41,6 +41,14 @@ NATIVE_CODES: Final[dict[ReasonKind, ExceptionCode]] = {
 }
 """How Modbus says what a station refuses with."""
 
+
+def native_code(failure: Exception) -> ExceptionCode:
+    """The exception code by which a client is told of what a station raised."""
+    if isinstance(failure, ModbusRefusal):
+        return failure.code
+    return NATIVE_CODES[failure.reason_kind] if isinstance(failure, Refusal) else ExceptionCode.SERVER_DEVICE_FAILURE
+
+
 _ITSELF: Final = (0x00, 0xFF)
 
 
@@ -79,14 +87,11 @@ class Responder:
         self.counters.messages += 1
         try:
             pdu = self._answer(adu[6], adu[HEADER:], peer)
-        except ModbusRefusal as refusal:
-            pdu = self._refused(adu[HEADER], refusal.code)
-        except Refusal as refusal:
-            pdu = self._refused(adu[HEADER], NATIVE_CODES[refusal.reason_kind])
         except Exception as failure:
-            self.failures += 1
-            self.last_failure = failure
-            pdu = self._refused(adu[HEADER], ExceptionCode.SERVER_DEVICE_FAILURE)
+            if not isinstance(failure, ModbusRefusal | Refusal):
+                self.failures += 1
+                self.last_failure = failure
+            pdu = self._refused(adu[HEADER], native_code(failure))
         return adu[:4] + (len(pdu) + 1).to_bytes(2) + adu[6:7] + pdu
 
     def _refused(self, function: int, code: ExceptionCode) -> bytes:
