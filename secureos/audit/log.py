@@ -46,7 +46,6 @@ class AuditLog:
         ring: How many verdicts may fall between two calls of `fold`; of more the oldest are lost, and counted.
         reserve: The same for safety messages, which others never push out; and how many records of safety messages
             are kept for a writer that cannot write, beyond `limit`.
-        on_line: Called with each record as the line of JSON that `lines` would give.
 
     Attributes:
         records: Those still kept.
@@ -65,7 +64,6 @@ class AuditLog:
         limit: int = 200_000,
         ring: int = 4_096,
         reserve: int = 1_024,
-        on_line: Callable[[str], None] | None = None,
     ) -> None:
         self.records: list[Record] = []
         self.granted = 0
@@ -76,7 +74,6 @@ class AuditLog:
         self.lost_verdicts = 0
         self.failing: str | None = None
         self.on_failure: Callable[[str | None], None] | None = None
-        self.on_line = on_line
         self._limit = limit
         self._hashes: list[str] = []  # of the records kept, as far as they have been bound to each other
         self._before = GENESIS  # the hash before the first record kept
@@ -122,9 +119,6 @@ class AuditLog:
         self.records.append(record)
         if safety and self._taken is not None:
             self._safety.add(record.number)
-        if self.on_line is not None:
-            self._settle()
-            self.on_line(self._chained_at(len(self.records) - 1).line)
         if len(self.records) > self._limit:
             # In blocks, so that a full log costs no more per record than an empty one.
             self._drop(len(self.records) - self._limit + self._limit // 10)

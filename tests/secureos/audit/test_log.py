@@ -85,13 +85,6 @@ def test_a_record_changed_in_memory_is_found_in_what_is_written():
         verify_chain(audit.lines())
 
 
-def test_each_record_is_handed_out_as_it_comes_even_those_dropped_later():
-    lines = []
-    audit = log(30, limit=10, on_line=lines.append)
-    assert verify_chain(lines) == 30
-    assert json.loads(lines[-1])["hash"] == audit.head
-
-
 def test_the_head_of_an_empty_log_and_of_one_that_let_all_go():
     assert AuditLog().head == "0" * 64
     audit = log(3)
